@@ -32,6 +32,8 @@ TLS_PORT = 16514
 """libvirtd's port for TLS."""
 HELLO = struct.pack(">IIiiiIi", 28, 0x20008086, 1, 66, 0, 1, 0)
 """A call of libvirt's protocol that needs no login: which ways to log in there are (REMOTE_PROC_AUTH_LIST)."""
+PATIENCE = 5
+"""How often a host may leave a call unanswered, each for a second, until it counts as silent: the machine may be busy."""
 START_TIMEOUT = 20.0
 KILL_TIMEOUT = 10.0
 """Seconds that killed processes have to end."""
@@ -196,7 +198,7 @@ class LabHost(msgspec.Struct, frozen=True):
         """What it does: "up", "silent" if its libvirtd does not answer, "down" if its first process is gone."""
         if not self.running:
             return "down"
-        return "up" if self._answers() else "silent"
+        return "up" if any(self._answers() for _ in range(PATIENCE)) else "silent"
 
     def processes(self) -> list[int]:
         """Return the pids of all processes in the host's network namespace. It does not need the supervisor, which may be gone."""
