@@ -41,14 +41,14 @@ class Peers:
             what: takes the native connection of a peer, only reads, and ends within 10 s.
         Returns:
             The names of the hosts and their answers. The answer of a host that doesn't answer is `NO_ANSWER`; it is not asked again for
-            a minute. A host that was fenced is not asked at all: waiting for it would delay the restart of its VMs, and the definitions
-            that it still has when it returns must not prevent it. If the state database can't be read, the fleet itself counts as one
-            host that does not answer.
+            a minute. The failover controller's process does not ask hosts that were fenced: waiting for them would delay the restart of
+            their VMs, and the definitions that they still have when they return must not prevent it. It looks for itself whether a VM
+            runs there. If the state database can't be read, the fleet itself counts as one host that does not answer.
         """
         now = time.monotonic()
         try:
             hosts = [host.name for host in self._fleet().list() if host.name != name and _scheme(host.uri) in schemes]
-            off = {host for node in self._fleet().nodes.list() if node.status == "fenced" for host in node.hosts} if hosts else ()
+            off = self._fenced() if self._fleet().controls_failover and hosts else set[str]()
         except NovaCronError:
             return [(UNKNOWN, NO_ANSWER)]  # the state database can't be read, and there may be other hosts
         asked = [host for host in hosts if host not in off and now - self._silent.get(host, -SILENT) >= SILENT]
@@ -56,6 +56,9 @@ class Peers:
         self._silent.update({answer.host: now for answer in answers if answer.error is not None})
         said = {answer.host: answer.value for answer in answers if answer.error is None}
         return [(host, said.get(host, NO_ANSWER)) for host in hosts]
+
+    def _fenced(self) -> set[str]:
+        return {host for node in self._fleet().nodes.list() if node.status == "fenced" for host in node.hosts}
 
     def shared_pools(self, name: str) -> Collection[str] | None:
         """Return which storage pools a host shares with others, as the settings of its group or of the fleet say; None if they do not."""

@@ -25,7 +25,13 @@ class Answer(NamedTuple):
 
 
 class Askable(Protocol):
-    """A fleet as the parts that query its hosts see it."""
+    """A fleet as the parts that query its hosts see it.
+
+    Attributes:
+        controls_failover: whether a failover controller was made in this process.
+    """
+
+    controls_failover: bool
 
     @property
     def hosts(self) -> FleetHosts:

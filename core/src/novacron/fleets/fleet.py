@@ -106,6 +106,7 @@ class Fleet:
         self._node_store, self._allocations, self._rules, self._alive = nodes, allocations, rules, alive
         self._hooks, self._secrets, self._database, self._process = hooks, secrets, database, process
         self._runs, self._schedules, self._metrics, self._alerts = runs, schedules, metrics, alerts
+        self.controls_failover = False
 
     @property
     def runs(self) -> Runs:

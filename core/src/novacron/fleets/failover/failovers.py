@@ -94,6 +94,7 @@ class Failovers:
             options: `interval` and `timeout` of `FailoverController`.
         """
         placer, clock = self._placer(), options.get("clock", time.monotonic)
+        self._fleet.controls_failover = True
         return FailoverController(
             self._fleet,
             self._node_store,

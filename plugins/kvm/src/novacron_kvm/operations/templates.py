@@ -159,7 +159,8 @@ class KVMTemplates:
             going = [s for s in self._versions(conn, template) if version in (None, s.facts["version"])]
             files = HostFiles(conn)
             for stored in going:
-                users = [users_everywhere(self._connection, conn, path, files=files) for path in stored.facts["disks"].values()]
+                own = [volume.path() for volume in _own_disks(conn, stored.facts)]
+                users = [users_everywhere(self._connection, conn, path, files=files) for path in own]
                 linked = sorted({user for each in users for user in each.known})
                 if linked:
                     raise InvalidStateError(
@@ -174,12 +175,9 @@ class KVMTemplates:
             for stored in going:
                 pool = conn.storagePoolLookupByName(stored.pool)
                 remove_volume(pool, _file(stored.facts))  # first what makes it a template: then it is none, whatever follows
-                for path in stored.facts["disks"].values():
-                    volume = find_path(conn, path)
-                    # whoever can write into the pool can write such a file, and name the disk of a VM in it
-                    if volume is not None and volume.name().startswith(_file(stored.facts).removesuffix(".xml") + "-"):
-                        volume.delete(0)
-                        removed.append(path)
+                for volume in _own_disks(conn, stored.facts):
+                    removed.append(volume.path())
+                    volume.delete(0)
             return Deleted(name=template, removed=tuple(removed))
 
     @hookimpl
@@ -321,6 +319,13 @@ class KVMTemplates:
 
 def _file(facts: dict[str, Any]) -> str:
     return f"template-{facts['name']}-v{facts['version']}.xml"
+
+
+def _own_disks(conn: Any, facts: dict[str, Any]) -> list[Any]:
+    """Return the volumes with a template's disks. Whoever can write into the pool can write its file, and name the disk of a VM in it."""
+    found = [find_path(conn, path) for path in facts["disks"].values()]
+    prefix = _file(facts).removesuffix(".xml") + "-"
+    return [volume for volume in found if volume is not None and volume.name().startswith(prefix)]
 
 
 def _apply(root: Any, spec: VMSpec, files: list[str]) -> None:
