@@ -349,14 +349,18 @@ def test_a_vm_that_somebody_starts_while_it_waits_on_its_destination_is_not_star
     assert (other.running, destination.running, list(destination.world.all())) == (["web1"], [], [])
 
 
-def test_a_node_that_answers_while_its_vms_are_restarted_is_asked_for_them(racks):
-    """Its fence device belongs to another machine, so that it still runs though the device reports that it is off."""
+def fenced_though_it_runs(racks):
+    """Fence a, whose fence device belongs to f: a still runs though the device reports that it is off."""
     rack = racks("abcdef")
     rack.site.fleet.fencing.set("a", "bmc", machine="f")
     rack.create("web1", "a")
     controller = rack.well()
     rack.machines["a"].cut()
-    volume, destination = waits_for_its_disk(rack, controller)
+    return rack, controller, *waits_for_its_disk(rack, controller)
+
+
+def test_a_node_that_answers_while_its_vms_are_restarted_is_asked_for_them(racks):
+    rack, controller, volume, destination = fenced_though_it_runs(racks)
     assert not rack.machines["f"].powered
     rack.machines["a"].mend()
     volume.locked = False
@@ -370,12 +374,7 @@ def test_a_node_that_answers_while_its_vms_are_restarted_is_asked_for_them(racks
 
 def test_a_node_that_answers_and_does_not_list_its_vms_may_still_run_them(racks):
     """It was treated as one that is off: only the lock of its disk kept the VM from a second start."""
-    rack = racks("abcdef")
-    rack.site.fleet.fencing.set("a", "bmc", machine="f")
-    rack.create("web1", "a")
-    controller = rack.well()
-    rack.machines["a"].cut()
-    volume, destination = waits_for_its_disk(rack, controller)
+    rack, controller, volume, destination = fenced_though_it_runs(racks)
     rack.machines["a"].mend()
     rack.machines["a"].world.faults.add("vm_list", error=errors.OperationTimeoutError("it takes too long"), times=None)
     volume.locked = False

@@ -49,6 +49,13 @@ class AllocationStore(Store):
             rows = connection.execute(query if node is None else query.where(allocations.c.node == node)).mappings().all()
         return [allocation_of(row) for row in rows]
 
+    def by_vm(self) -> Mapping[str, Sequence[Allocation]]:
+        """Return the allocations of all nodes, by the UUID of the VM."""
+        found: dict[str, list[Allocation]] = {}
+        for each in self.list():
+            found.setdefault(each.vm, []).append(each)
+        return found
+
     def generation(self, node: str) -> int:
         """Return the number of changes of a node's allocations so far."""
         from novacron.store.tables import nodes

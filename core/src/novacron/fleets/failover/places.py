@@ -58,22 +58,16 @@ class Places:
     def unknown(self, node: FleetNode, seen: Seen) -> Callable[[str], str]:
         """Return a function that says why a VM may run on another node than this one, though no host reports it."""
         nodes = {each.id: each for each in self._nodes.list()}
-        held = self._held()
+        held = self._allocations.by_vm()
         return lambda vm: place_unknown((each for each in held.get(vm, ()) if each.node != node.id), seen.silent, nodes)
 
     def ran_only_on(self, node: FleetNode) -> list[str]:
         """Return the VMs that ran on a node when it was last seen, and that no operation moves to or from another one."""
         return [
             vm
-            for vm, found in self._held().items()
+            for vm, found in self._allocations.by_vm().items()
             if [(each.node, each.active, each.pending) for each in found] == [(node.id, True, False)]
         ]
-
-    def _held(self) -> dict[str, list[Allocation]]:
-        held: dict[str, list[Allocation]] = {}
-        for each in self._allocations.list():
-            held.setdefault(each.vm, []).append(each)
-        return held
 
 
 def place_unknown(held: Iterable[Allocation], silent: Collection[str], nodes: Mapping[str, FleetNode]) -> str:

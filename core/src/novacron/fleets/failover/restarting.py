@@ -86,10 +86,7 @@ class Restarter:
         """
         waiting = [vm for vm in self._store.vms(failover.id) if vm.status in ("pending", "placed")]
         stored = self._store.protected({vm.vm for vm in waiting})
-        held: dict[str, list[Allocation]] = {}
-        for each in self._allocations.list():
-            held.setdefault(each.vm, []).append(each)
-        view, planner, left = self._view(), self._planner(), 0
+        held, view, planner, left = self._allocations.by_vm(), self._view(), self._planner(), 0
         for priority in sorted({vm.priority for vm in waiting}):
             batch = [vm for vm in waiting if vm.priority == priority]
             chosen = [self._choose(failover, vm, seen, held.get(vm.vm, ()), view, planner) for vm in batch]
