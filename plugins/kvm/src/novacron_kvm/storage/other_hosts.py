@@ -163,14 +163,14 @@ def look_elsewhere(
             continue
         for user in users:
             found.setdefault(user.path, []).append(f"the VM {user.vm!r} of the host {host}")
-    return Elsewhere(
-        found, {path: silent for path in paths if not _is_local(connection, conn, wanted[path][1])} if silent else {}
-    )
-
-
-def _is_local(connection: KVMConnection, conn: Any, file: File | None) -> bool:
-    """Whether a file is in a storage pool that other hosts do not share, as the settings of the fleet say."""
+    if not silent:
+        return Elsewhere(found, {})
     shared = connection.shared_pools()
+    return Elsewhere(found, {path: silent for path, (_, file) in wanted.items() if not _is_local(conn, file, shared)})
+
+
+def _is_local(conn: Any, file: File | None, shared: Collection[str] | None) -> bool:
+    """Whether a file is in a storage pool that other hosts do not share; `shared` names those that they do, if the settings say."""
     if shared is None or file is None or file.pool in shared:
         return False
     try:

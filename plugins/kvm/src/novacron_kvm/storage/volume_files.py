@@ -108,11 +108,6 @@ def users_of(files: HostFiles, path: str, *, but: str = "", only_running: bool =
     return found + [f"the volume {name!r}, which is backed by it" for name in above]
 
 
-def volumes_backed_by(connection: Any, path: str) -> list[str]:
-    """Return the names of the volumes that need a file below them."""
-    return HostFiles(connection).above(path)
-
-
 def backing_files(connection: Any) -> dict[str, str | None]:
     """Return what each volume of the active pools is backed by, by path."""
     below = {}
@@ -296,5 +291,4 @@ __all__ = [
     "vms_with",
     "volume_of_disk",
     "volume_record",
-    "volumes_backed_by",
 ]
