@@ -73,8 +73,8 @@ def rounds_of(folder, hosts, vms, count):
 def test_a_minute_of_100_000_vms_takes_less_than_15_seconds(tmp_path, monkeypatch):
     """A minute of 100,000 VMs is collected, stored and evaluated by all default rules in less than 15 s of CPU time.
 
-    All VMs run, and each has 30 metrics. The work is done by one thread at a time, so on a quiet machine it takes as long as its CPU
-    time. The first round stores the new objects. The rates of the rules need two rounds.
+    This holds for each round, also the first one, which stores the new objects. All VMs run, and each has 30 metrics. The work is done
+    by one thread at a time, so on a quiet machine it takes as long as its CPU time. The rates of the rules need two rounds.
     """
     import os
     import resource
@@ -94,7 +94,7 @@ def test_a_minute_of_100_000_vms_takes_less_than_15_seconds(tmp_path, monkeypatc
     times = [f"{wall:.1f} s, {cpu:.1f} s of CPU" for wall, cpu in seconds]
     print(f"{vms} VMs, {len(made[-1])} samples a round: {times}; at most {peak} MiB")
     assert len(made[-1]) >= 30 * vms
-    assert seconds[-1][1] < 15 * vms / 100_000
+    assert max(cpu for _, cpu in seconds) < 15 * vms / 100_000
 
 
 @pytest.mark.benchmark

@@ -13,7 +13,7 @@ import msgspec
 from novacron.monitoring.layouts import Layout, Measured
 
 
-class Counted(msgspec.Struct):
+class Counted(msgspec.Struct, gc=False):  # it is in no cycle, and there are hundreds of thousands
     """The last counters of an object.
 
     Attributes:

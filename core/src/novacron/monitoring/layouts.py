@@ -96,7 +96,7 @@ def in_order(values: dict[SeriesKey, float]) -> tuple[list[SeriesKey], list[floa
     return keys, [values[key] for key in keys]
 
 
-class Measured(msgspec.Struct):
+class Measured(msgspec.Struct, gc=False):  # it is in no cycle, and there are hundreds of thousands
     """The values of one object at one time.
 
     Attributes:

@@ -136,7 +136,7 @@ class MonitorService:
             return
         try:
             if self._notifier is None:
-                self._notifier = self._alerts.notifier(collector.lease, collector.gone, self._calls)
+                self._notifier = self._alerts.notifier(collector.lease, collector.gone, self._calls, made.at)
             self._notifier.take(made)
             self._notifier.deliver(made.at)
             made.problems |= {f"rule {name}": problem for name, problem in self._notifier.problems.items()}

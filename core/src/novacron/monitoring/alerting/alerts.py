@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -233,6 +234,7 @@ class FleetAlerts:
         lease: Lease | None,
         gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
         calls: DatabaseCalls | None = None,
+        before: float | None = None,
     ) -> Notifier:
         """Return what evaluates the rules and delivers notifications; it has read the samples that the rules need.
 
@@ -240,32 +242,35 @@ class FleetAlerts:
             lease: the right to decide about alerts.
             gone: returns whether the object with these labels was deleted.
             calls: gives calls of the database a deadline.
+            before: the time of the first round that the notifier will be given. Only older ones are read; by default all until now.
 
         Raises:
             StorageError: the database can't be used.
         """
         made = Notifier(self.storage, self.configuration, self._sinks, lease, gone, calls)
         if calls is None:
-            self._fill(made)
+            self._fill(made, before)
         else:
-            calls.run(lambda: self._fill(made))
+            calls.run(lambda: self._fill(made, before))
         return made
 
-    def _fill(self, notifier: Notifier) -> None:
+    def _fill(self, notifier: Notifier, before: float | None) -> None:
         """Let a new notifier know the past that the rules need.
 
         Most rules need a few minutes, of which all rows are read at once: a fleet may have 100,000 VMs. Only what a rule needs of earlier
         times is read series by series.
         """
-        storage, now = self._metrics.storage, self._metrics.storage.now()
+        storage = self._metrics.storage
+        now = storage.now() if before is None else math.nextafter(before, -math.inf)
         history, horizons = History(storage, {}), notifier.horizons()
         for metric in (metric for metric, seconds in horizons.items() if seconds > UNPACKED):
             for one in history.query(metric, since=now - horizons[metric], until=now, age=0.0, show="value", limit=ALL):
                 for at, value in one.points:
                     notifier.samples.add(metric, one.labels, at, value)
         recent = max((seconds for seconds in horizons.values() if seconds <= UNPACKED), default=0.0)
-        known = storage.objects()
-        for at in storage.rounds(now - recent, now):
+        times = storage.rounds(now - recent, now)
+        known = storage.objects() if times else {}
+        for at in times:
             notifier.remember(Round(at, storage.at_time(at, known)))
 
 
