@@ -386,6 +386,100 @@ def test_a_node_that_answers_and_does_not_list_its_vms_may_still_run_them(racks)
     assert [each.status for each in rack.site.fleet.failover["a"].vms] == ["moved"]
 
 
+def test_a_node_whose_network_returns_just_after_it_was_seen_off_is_asked_once_more(racks, monkeypatch):
+    """Its fence device belongs to another machine, and its disks have no locks: the VM ran twice."""
+    rack = racks("abcdef")
+    rack.site.fleet.fencing.set("a", "bmc", machine="f")
+    rack.create("web1", "a")
+    controller = rack.well()
+    rack.machines["a"].cut()
+    fence = controller._fencer.fence
+
+    def fence_and_return(*args, **options):
+        result = fence(*args, **options)
+        rack.machines["a"].mend()
+        return result
+
+    monkeypatch.setattr(controller._fencer, "fence", fence_and_return)
+    monkeypatch.setattr("novacron.fleets.failover.controller.LAST_LOOK", 60.0)  # the machine of the test may be busy
+    messages = rack.rounds(controller, 4)
+    assert any("is off" in text for text in messages), messages
+    assert not rack.machines["f"].powered
+    [found] = rack.site.fleet.failover["a"].vms
+    assert (found.status, found.reason) == ("moved", "it runs on a")
+    assert {name: vms for name, vms in rack.running.items() if vms} == {"a": ["web1"]}
+
+
+def without_room(racks):
+    """Fence a, whose VM no other node can take, and one that b takes. Returns the rack and the controller."""
+    rack = racks("abc", vcpus_ratio=1)
+    rack.create("large", "a", vcpus=40)
+    rack.create("small", "a")
+    for name in "bc":
+        rack.create(f"full-{name}", name, vcpus=40)
+    controller = rack.well()
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    assert {vm.name: vm.status for vm in rack.site.fleet.failover["a"].vms} == {"large": "pending", "small": "running"}
+    return rack, controller
+
+
+def test_a_vm_that_no_other_node_can_take_is_started_on_its_own_node_when_that_returns(racks):
+    """It waited for room elsewhere without end, and the node was not used."""
+    rack, controller = without_room(racks)
+    rack.machines["a"].boot()
+    messages = rack.rounds(controller, 2)
+    assert any("large: started again" in text for text in messages), messages
+    assert (rack.machines["a"].running, rack.status("a")) == (["large"], "up")
+    assert [vm.name for vm in rack.machines["a"].world.all()] == ["large"]  # the old definition of the other one is deleted
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, {vm.name: vm.status for vm in failover.vms}) == ("cancelled", {"large": "moved", "small": "running"})
+    assert rack.rounds(controller, 3) == []
+    assert len([each for each in rack.site.fleet.allocations() if each.name == "large" and each.active]) == 1
+    rack.site.fleet.hosts["b"].vms["full-b"].stop()
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    assert "large" in rack.running["b"]  # it is protected as before
+
+
+def test_a_vm_that_no_other_node_can_take_and_that_runs_elsewhere_is_not_started_on_its_own_node(racks):
+    """Somebody has found room for it while it waited."""
+    rack, controller = without_room(racks)
+    vm = next(each for each in rack.machines["a"].world.all() if each.name == "large")
+    rack.machines["a"].boot()
+    definition = rack.site.fleet.hosts["a"].vms["large"].export().text
+    rack.site.fleet.hosts["b"].vms.import_definition(definition)
+    rack.machines["b"].world.set_status(rack.machines["b"].world.find(vm.id), "running", "started by another tool")
+    rack.rounds(controller, 3)
+    assert (rack.machines["a"].running, rack.status("a")) == ([], "up")
+    assert "large" in rack.running["b"]
+
+
+def test_a_node_that_falls_silent_again_while_its_vms_start_there_is_fenced_anew(racks):
+    """From the first start on it does not count as off any more."""
+    rack, controller = without_room(racks)
+    machine = rack.machines["a"]
+    machine.boot()
+    machine.world.faults.add("vm_start", error=errors.OperationTimeoutError("no answer", outcome="unknown"), when="after")
+    rack.rounds(controller, 1)
+    assert (machine.running, rack.site.fleet.failover["a"].stage) == (["large"], "fencing")
+    machine.cut()
+    rack.site.fleet.hosts["b"].vms["full-b"].stop()
+    rack.rounds(controller, 2)
+    assert (machine.powered, machine.offs) == (False, 2)
+    assert "large" in rack.running["b"]
+
+
+def test_a_vm_that_can_not_be_started_on_its_own_node_either_is_named_in_the_end(racks):
+    rack, controller = without_room(racks)
+    rack.machines["a"].boot()
+    rack.machines["a"].world.faults.add("vm_start", error=errors.StorageError("the disk is lost"), times=None)
+    rack.rounds(controller, 70)
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, rack.status("a")) == ("cancelled", "up")
+    assert [vm.reason for vm in failover.vms if vm.status == "failed"] == ["large is not started: the disk is lost on a"]
+
+
 def test_another_node_is_not_tried_while_the_first_one_may_still_start_the_vm(rack, monkeypatch):
     rack.create("web1", "a")
     controller = rack.well()

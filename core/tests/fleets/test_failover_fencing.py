@@ -189,6 +189,42 @@ def test_half_silent_with_a_restarted_controller_and_a_clock_that_jumped_fences_
     assert rack.offs == 1  # one silent node of four is a failure of that node
 
 
+def test_a_machine_that_answers_in_place_of_a_node_is_neither_fenced_nor_taken_for_the_node(rack):
+    """A failover began and was cancelled by turns, without end. The fence device may belong to the other machine as well."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    machine = rack.machines["a"]
+    name, machine.world.name = machine.world.name, "replaced"
+    messages = rack.rounds(controller, 12)
+    assert (rack.offs, rack.site.fleet.failover.list(), rack.status("a")) == (0, [], "suspect")
+    assert any("is not fenced: another machine answers at its address" in text for text in messages), messages
+    assert "another machine" in rack.site.fleet.nodes["a"].reason
+    machine.world.name = name
+    assert rack.rounds(controller, 3) == []
+    assert (rack.status("a"), rack.offs, rack.site.fleet.failover.list()) == ("up", 0, [])
+
+
+def test_a_machine_that_answers_in_place_of_a_node_that_is_being_fenced_ends_nothing(rack):
+    """It is not the node that answers again, and it is not cleaned. A person can still confirm that the node is off."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    machine = rack.machines["a"]
+    machine.fault = "ignores"
+    machine.cut()
+    rack.rounds(controller, 6)
+    assert rack.site.fleet.failover["a"].stage == "waiting"
+    machine.crash()
+    machine.world.name = "replaced"
+    machine.boot()
+    rack.rounds(controller, 3)
+    assert rack.site.fleet.failover["a"].stage == "waiting"
+    rack.site.fleet.failover.confirm_fenced("a")
+    rack.rounds(controller, 3)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"]
+    assert [vm.name for vm in machine.world.all()] == ["web1"]
+    assert (rack.site.fleet.failover["a"].stage, rack.status("a")) == ("done", "fenced")
+
+
 def changed_meanwhile(rack, controller, status):
     """Let a person change the status of node a each time when the controller has just asked the nodes whether they answer."""
     look = controller._look

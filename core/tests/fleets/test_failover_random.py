@@ -1,11 +1,12 @@
 """Failover under random faults: networks are cut, BMCs lie, controllers are killed or halted and act late. No VM ever runs twice.
 
 Each seed is one history. It plays one cell of the matrix {network} x {direction} x {end of the controller} x {false answer of the BMC}, and
-other faults at random. `NOVACRON_SOAK=1` runs 500 of them, at least nine in each cell.
+other faults at random. `NOVACRON_SOAK=1` runs 500 of them, at least nine in each cell; `NOVACRON_SEEDS=10-20` chooses.
 """
 
 import collections
 import itertools
+import os
 import random
 import sys
 import threading
@@ -28,6 +29,8 @@ BMC_FAULTS = ("", "", "cut", *ANSWERS)
 STEPS = 14
 """Rounds of a history in which faults happen."""
 PARTS = 2
+OFTEN = 9
+"""How many histories of one kind suffice for one of them to tell a node to switch off, whatever happens at random in them."""
 
 
 def cell(seed):
@@ -189,7 +192,8 @@ def mend(machine):
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.no_cover) for part in range(1, PARTS))])
 def test_no_vm_ever_runs_twice(tmp_path, monkeypatch, sample, part, record_property):
     played, told, ended, restarted = collections.Counter(), collections.Counter(), collections.Counter(), 0
-    for seed in range(part, sample(10, 500), PARTS):
+    chosen = seeds(sample)[part::PARTS]
+    for seed in chosen:
         rack = Rack(tmp_path / f"state-{seed}", "abcd", failover_grace=5, failover_after=10)
         with monkeypatch.context() as patch:
             seen = watch(rack, patch)
@@ -213,13 +217,36 @@ def test_no_vm_ever_runs_twice(tmp_path, monkeypatch, sample, part, record_prope
     )
     print(f"controllers that ended within a failover: {dict(ended)}")
     assert restarted > 0, "no history restarted a VM, so nothing was tested"
-    if sample(False, True):
-        reached = {each for each in MATRIX if MATRIX.index(each) * 47 % len(MATRIX) % PARTS == part}
+    if len(chosen) >= len(MATRIX):
+        reached = {each for each in MATRIX if MATRIX.index(each) * 47 % len(MATRIX) % PARTS == chosen[0] % PARTS}
         assert set(played) == reached, "a cell of the matrix was not played"
-        assert all(ended[each] for each in ENDS)
-        assert all(told[each] for each in played), (
-            f"no node was told to switch off: {[each for each in played if not told[each]]}"
-        )
+    assert never_told(played, told) == []
+    assert [end for end in ENDS if sum(n for each, n in played.items() if end in each) >= OFTEN and not ended[end]] == []
+
+
+def never_told(played, told):
+    """Return the cells, and the networks, directions, ends and answers, that were played often and never told a node to switch off."""
+    kinds, switched = collections.Counter(played), collections.Counter(told)
+    for each, count in played.items():
+        kinds.update(dict.fromkeys(each, count))
+        switched.update(dict.fromkeys(each, told[each]))
+    return [each for each, count in kinds.items() if count >= OFTEN and not switched[each]]
+
+
+def test_a_kind_of_history_that_never_switches_off_is_found_whatever_the_number_of_seeds():
+    """The check asked this of each cell, and failed with less than 500 seeds, of which some cells have too few."""
+    few = collections.Counter(dict.fromkeys(MATRIX, 1))
+    assert never_told(few, few) == []
+    assert never_told(few, few - collections.Counter({MATRIX[0]: 1})) == []  # once is too few to say something of a cell
+    assert never_told(few, collections.Counter({each: 1 for each in MATRIX if "slow" not in each})) == ["slow"]
+    often = collections.Counter(dict.fromkeys(MATRIX, OFTEN))
+    assert never_told(often, often - collections.Counter({MATRIX[0]: OFTEN})) == [MATRIX[0]]
+
+
+def seeds(sample):
+    if chosen := os.environ.get("NOVACRON_SEEDS"):
+        return range(*map(int, chosen.split("-")))
+    return range(sample(10, 500))
 
 
 def settle(rack, controller):

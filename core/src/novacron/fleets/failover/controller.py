@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.fleets.failover.observing import Observations, brake, second_view
-from novacron.fleets.failover.places import Places
+from novacron.fleets.failover.places import Places, Seen
+from novacron.fleets.failover.presence import LAST_LOOK, STRANGER, Presences
 from novacron.fleets.failover.protecting import NEVER_RESTARTED, read_protected
 from novacron.fleets.failover.rebooting import PATIENCE, Reboots
 from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
-from novacron.fleets.failover.returning import cleaned
+from novacron.fleets.failover.returning import cleaned, stays_home
 from novacron.fleets.failover.times import Times
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
@@ -28,6 +29,7 @@ from novacron.store.allocations import AllocationStore
 from novacron.store.failovers import FailoverStore, Right
 from novacron.store.fencing import FenceStore
 from novacron.store.nodes import NodeStore
+from novacron.threads import fan_out
 
 if TYPE_CHECKING:
     import threading
@@ -48,6 +50,10 @@ SHORTEST_PAUSE = 0.5
 
 class NodeAnsweredError(Exception):
     """A node that was to be fenced answers again."""
+
+
+class StrangerError(Exception):
+    """Another machine answers in place of a node that was to be fenced."""
 
 
 class FailoverController:
@@ -93,10 +99,12 @@ class FailoverController:
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
         self._delayed_since: float | None = None
+        self._presences = Presences(fleet, timeout)
         self._places = Places(fleet, nodes, allocations, timeout)
         self._reboots = Reboots(fleet, store, self._places, clock)
         self._times: dict[str, Times] = {}
         self._cancelling: dict[str, tuple[float, list[str]]] = {}
+        self._strangers = frozenset[str]()
         self._right: Right | None = None
 
     def run(self, stop: threading.Event, rounds: int | None = None, say: Callable[[str], object] = _log.info) -> None:
@@ -180,19 +188,15 @@ class FailoverController:
         return [node for node in alone if node.group in groups and node.status != "maintenance" and not node.restarted_by]
 
     def _look(self, watched: Sequence[FleetNode]) -> tuple[frozenset[str], list[FleetNode]]:
-        """Ask all nodes; return the ids of those that do not answer, and the nodes that answer again."""
+        """Ask all nodes; return the ids of those that do not answer themselves, and the nodes that answer again."""
         asked_at = self._clock()
-        answers = self._fleet.ask([node.host for node in watched], _alive, timeout=self._timeout)
-        silent, returned = set(), []
-        for node, answer in zip(watched, answers, strict=True):
-            if answer.error is None and answer.value in (node.id, None):
-                if self._seen.answered(node.id):
-                    returned.append(node)
-            else:
-                self._seen.silent(node.id, asked_at)
-                silent.add(node.id)
-                self._forget(node)
-        return frozenset(silent), returned
+        found = list(zip(watched, self._presences.of(watched), strict=True))
+        returned = [node for node, presence in found if presence == "itself" and self._seen.answered(node.id)]
+        silent = frozenset(node.id for node, presence in found if presence != "itself")
+        for node in silent:
+            self._seen.silent(node, asked_at)
+        self._strangers = frozenset(node.id for node, presence in found if presence == "stranger")
+        return silent, returned
 
     def _save_definitions(self, nodes: Sequence[FleetNode]) -> None:
         """Store the definitions of the VMs of nodes, if the last time is long enough ago."""
@@ -224,9 +228,10 @@ class FailoverController:
             after = settings_of(self._nodes, node.group).failover_after or AFTER
             if node.status in ("up", "unreachable") and node.id in silent and self._seen.suspect(node.id, after):
                 self._store.check(right)
-                if not self._nodes.change(node.id, only=("up", "unreachable"), status="suspect", reason="it does not answer"):
+                why = STRANGER if node.id in self._strangers else "it does not answer"
+                if not self._nodes.change(node.id, only=("up", "unreachable"), status="suspect", reason=why):
                     continue  # a person has begun its maintenance meanwhile
-                messages.append(f"{node.name} is suspect: it does not answer")
+                messages.append(f"{node.name} is suspect: {why}")
             elif node.status == "suspect" and node.id not in silent:
                 self._store.check(right)
                 self._nodes.change(node.id, only=("suspect",), status="up", reason="")
@@ -243,7 +248,14 @@ class FailoverController:
             return []
         if why := self._braked(group, members, silent):
             return [f"{node.name} is not fenced: {why}" for node in failed]
-        node = failed[0]
+        strange = [f"{node.name} is not fenced: {STRANGER}" for node in failed if node.id in self._strangers]
+        failed = [node for node in failed if node.id not in self._strangers]
+        return strange + (self._begin(right, group, failed[0], members, silent) if failed else [])
+
+    def _begin(
+        self, right: Right, group: str, node: FleetNode, members: Sequence[FleetNode], silent: frozenset[str]
+    ) -> list[str]:
+        """Begin the failover of a node, if its silence is confirmed."""
         devices = self._devices.list(node.id)
         if not devices:
             return [f"{node.name} is not fenced: it has no fence device"]
@@ -273,7 +285,7 @@ class FailoverController:
         if failover.stage in ("fencing", "waiting"):
             return self._fence(right, failover, node, silent)
         if failover.stage == "restarting":
-            return self._restart(right, failover, node, answers=node.id not in silent)
+            return self._restart(right, failover, node, answers=node.id not in silent or node.id in self._strangers)
         if node.id not in silent and self._answers(node):
             return self._returned(right, failover, node)
         return []
@@ -293,8 +305,11 @@ class FailoverController:
 
         def allowed() -> None:
             self._store.check(right)
-            if self._answers(node):
+            presence = self._presences.now(node)
+            if presence == "itself":
                 raise NodeAnsweredError
+            if presence == "stranger" and not failover.confirmed_by:
+                raise StrangerError
 
         steps: tuple[str, ...]
         try:
@@ -306,6 +321,8 @@ class FailoverController:
                 off, steps = result.off, result.steps
         except NodeAnsweredError:
             return self._cancel(right, failover, node)
+        except StrangerError:
+            return [f"{node.name} is not fenced: {STRANGER}"]
         if not off:
             ask = f"it may still run; switch it off, then run `novacron host confirm-fenced {node.name}`"
             self._store.advance(right, failover, "waiting", status="fencing", reason=ask, steps=steps)
@@ -336,6 +353,8 @@ class FailoverController:
             return [f"{node.name}: {reason}"]
         del self._cancelling[failover.id]
         self._times.pop(node.id, None)
+        waited = [vm for vm in self._store.vms(failover.id) if vm.status == "pending"]
+        self._store.save_vms(right, failover.id, [stays_home(vm, left) for vm in waited])
         said = "it answers again" if done or left else "it answers again; all its VMs still run"
         self._store.advance(right, failover, "cancelled", status="up", steps=[said, *done, *left])
         return [f"{node.name}: {'; '.join([said, *done, *left])}"]
@@ -374,7 +393,7 @@ class FailoverController:
         """Start the VMs of a node that is off. If it answers, it was switched on again, or its devices belong to another machine."""
         times = self._times_of(node)
         with times.asking():
-            seen = self._places.besides(() if answers else node.hosts)
+            seen, answers = self._look_around(node, answers=answers)
         if answers and node.id in seen.silent:  # it lives, and only it can tell whether they run
             return [f"{node.name} answers, but does not list its VMs; they may run there, so none is started elsewhere"]
         left = self._restarter.restart(right, failover, seen)
@@ -386,7 +405,46 @@ class FailoverController:
             reason, took = "it is off; its VMs run elsewhere", str(self._times.pop(node.id))
             self._store.advance(right, failover, "done", status="fenced", reason=reason, steps=[step, took])
             return [f"{node.name}: {step}; {took}"]
-        return [f"{node.name}: {running} of {len(vms)} VMs are restarted, {left} wait"]
+        said = f"{node.name}: {running} of {len(vms)} VMs are restarted, {left} wait"
+        if node.id not in seen.silent:
+            return [said, *self._go_home(right, failover, node, vms, seen)]
+        return [said]
+
+    def _look_around(self, node: FleetNode, *, answers: bool) -> tuple[Seen, bool]:
+        """Ask all hosts for their VMs. Returns what they report, and whether the node that is off answers nevertheless.
+
+        Its fence device may belong to another machine, and the network may have returned while it was read. So the node is asked once
+        more before anything starts elsewhere. A node that is off does not answer, so this is done while the other hosts are asked.
+        """
+        if not answers:
+            both: tuple[Callable[[], Any], ...] = (
+                lambda: self._places.besides(node.hosts),
+                lambda: self._presences.now(node, LAST_LOOK),
+            )
+            others, presence = fan_out(both, lambda ask: ask(), seconds=None, limit=2, name="novacron-last-look")
+            if presence.result() == "silent":
+                return others.result(), False
+        return self._places.besides(()), True
+
+    def _go_home(self, right: Right, failover: Failover, node: FleetNode, vms: Sequence[RestartedVM], seen: Seen) -> list[str]:
+        """Start VMs that no other node can take on their own node, which answers again: first it is cleaned, then it is used again.
+
+        From then on the node does not count as off any more. If it falls silent before its VMs run, it is fenced anew.
+        """
+        waiting = [vm for vm in vms if vm.status in ("pending", "placed")]
+        stopped = {vm for vm, found in seen.vms.items() if any(each.host in node.hosts for each in found)}
+        if not all(vm.status == "pending" and vm.destination is None and vm.vm in stopped for vm in waiting):
+            return []
+        if not self._answers(node):
+            return []
+        settled = [vm for vm in vms if vm not in waiting]
+        others = {vm: [each for each in found if each.host not in node.hosts] for vm, found in seen.vms.items()}
+        done, left = cleaned(self._fleet.hosts[node.host], settled, others, lambda: self._store.check(right))
+        if left:
+            return [f"{node.name} has returned; left to do: {left[0]}"]
+        steps = [*done, "it has returned, and its VMs that no other node can take are started there"]
+        self._store.advance(right, failover, "fencing", status="fencing", reason="it has returned", steps=steps)
+        return self._cancel(right, failover, node)
 
     def _times_of(self, node: FleetNode) -> Times:
         """Return how long the parts of a node's failover took. This process knows only of parts that it has done itself."""
@@ -415,20 +473,8 @@ class FailoverController:
         return [f"{node.name} has returned and is used again"]
 
     def _answers(self, node: FleetNode) -> bool:
-        """Ask a node now, on a new connection."""
-        self._forget(node)
-        [answer] = self._fleet.ask([node.host], _alive, timeout=self._timeout)
-        return answer.error is None
-
-    def _forget(self, node: FleetNode) -> None:
-        """Close the connection to a node, so that the next question uses a new one."""
-        self._fleet.hosts.forget(node.host)
+        """Return whether a node itself answers now."""
+        return self._presences.now(node) == "itself"
 
 
-def _alive(host: Any) -> str | None:
-    """Return the UUID of a host's node, which shows that it answers."""
-    nodes = host.nodes()
-    return nodes[0].id if nodes else None
-
-
-__all__ = ["AFTER", "GRACE", "TASK", "FailoverController", "NodeAnsweredError"]
+__all__ = ["AFTER", "GRACE", "TASK", "FailoverController", "NodeAnsweredError", "StrangerError"]

@@ -11,6 +11,7 @@ from novacron.fleets.asking import Askable
 from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.controller import FailoverController
 from novacron.fleets.failover.leases import witness
+from novacron.fleets.failover.presence import Presences
 from novacron.fleets.failover.protecting import levels, read_protected
 from novacron.fleets.failover.restarting import Restarter
 from novacron.fleets.groups import GroupCollection, settings_of
@@ -175,9 +176,7 @@ class Failovers:
                 resource=found.name,
                 hint="`novacron fleet failover list` shows them",
             )
-        self._fleet.hosts.forget(found.host)
-        [answer] = self._fleet.ask([found.host], lambda host: host.nodes(), timeout=5.0)
-        if answer.error is None:
+        if Presences(self._fleet, 5.0).now(found) == "itself":
             raise InvalidStateError(f"{found.name} is not off: its host answers", resource=found.name, hint="switch it off first")
         if used := self._witness(found):
             hint = "switch it off, or find out which VM uses the disk, before anything is started a second time"

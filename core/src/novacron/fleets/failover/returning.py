@@ -107,4 +107,17 @@ def started_again(
     return done, left
 
 
-__all__ = ["GONE", "cleaned", "ended_together", "started_again"]
+def stays_home(vm: RestartedVM, left: Sequence[str]) -> RestartedVM:
+    """Return what becomes of a VM that no other node could take, and whose own node is used again.
+
+    Args:
+        vm: the VM.
+        left: what could not be done there, as texts that begin with the name of a VM or concern them all.
+    """
+    why = "; ".join(text for text in left if text.startswith((f"{vm.name} is ", "it is ")))
+    changes = {"status": "failed", "reason": why[:500]} if why else {"status": "moved", "reason": "its own node has returned"}
+    changed: RestartedVM = vm.replace(**changes)
+    return changed
+
+
+__all__ = ["GONE", "cleaned", "ended_together", "started_again", "stays_home"]
