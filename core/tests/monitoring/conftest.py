@@ -9,6 +9,7 @@ import zlib
 import pytest
 
 from novacron.monitoring.layouts import Layouts, Measured, Round, SeriesKey
+from novacron.records.series import Sample
 from novacron.site import Site
 
 
@@ -40,6 +41,23 @@ def add_host(site, request):
         return host
 
     return added
+
+
+class Load:
+    """A source with one metric."""
+
+    name, value = "load", 10.0
+
+    def definitions(self):
+        return ()
+
+    def collect(self):
+        return [Sample(metric="load", value=self.value, labels={"app": "a"})]
+
+
+@pytest.fixture
+def load():
+    return Load()
 
 
 class Receiver:

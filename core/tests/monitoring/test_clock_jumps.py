@@ -1,4 +1,6 @@
-"""The clock goes far ahead at once: it was wrong before, or this machine was suspended. Nothing is deleted, and no alert is made up."""
+"""The clock goes far ahead at once: it was wrong before, or this machine was suspended. Nothing is deleted, and no alert is made up.
+
+If it is set back, the rounds from in between get their right times, and nothing waits for the wrong ones."""
 
 import time
 from datetime import UTC, datetime
@@ -7,28 +9,15 @@ import pytest
 
 from novacron.monitoring.exporter import Exporter
 from novacron.monitoring.service import MonitorService
-from novacron.records.series import Sample
 
 DAY = 86400.0
-
-
-class Load:
-    """A source with one metric."""
-
-    name, value = "load", 10.0
-
-    def definitions(self):
-        return ()
-
-    def collect(self):
-        return [Sample(metric="load", value=self.value, labels={"app": "a"})]
 
 
 class Watched:
     """The monitoring of a simulated host by a clock that the test moves, with the default rules and one more."""
 
-    def __init__(self, site, monkeypatch):
-        self.site, self.load, self.said, self.clock = site, Load(), [], [time.time() // 3600 * 3600]
+    def __init__(self, site, load, monkeypatch):
+        self.site, self.load, self.said, self.clock = site, load, [], [time.time() // 3600 * 3600]
         self.exporter = Exporter({}, interval=60)
         monkeypatch.setattr(site.fleet.metrics.storage, "now", lambda: self.clock[0])
         site.fleet.metrics.add_source(self.load)
@@ -46,16 +35,32 @@ class Watched:
         return {(one.rule, one.state) for one in self.site.fleet.alerts.list()}
 
     def samples(self, since, until):
+        return len(self.times(since, until))
+
+    def times(self, since, until):
         period = {"since": datetime.fromtimestamp(since, UTC), "until": datetime.fromtimestamp(until, UTC)}
-        return sum(map(len, self.site.fleet.metrics.query("novacron_host_up", show="value", **period)))
+        found = self.site.fleet.metrics.query("novacron_host_up", show="value", **period)
+        return [at for one in found for at, _ in one.points]
 
 
 @pytest.fixture
-def watched(site, add_host, monkeypatch):
+def watched(site, add_host, load, monkeypatch):
     add_host(2, running=True)
-    made = Watched(site, monkeypatch)
+    made = Watched(site, load, monkeypatch)
     yield made
     made.service.close()
+
+
+@pytest.fixture
+def watched_on(request):
+    """Return a function that returns the same on a kind of database."""
+
+    def watched(server):
+        if server == "postgresql":
+            request.getfixturevalue("postgresql")
+        return request.getfixturevalue("watched")
+
+    return watched
 
 
 @pytest.mark.parametrize("ahead", [3 * DAY, 400 * DAY])
@@ -112,3 +117,101 @@ def test_after_a_jump_the_exporter_offers_the_new_round_and_forecasts_wait(watch
     (found,) = watched.site.fleet.metrics.forecast("load", step="10m", horizon="1h")
     assert found.problem is None
     assert all(point.value == pytest.approx(10.0) for point in found.points)
+
+
+@pytest.mark.parametrize(("ahead", "rounds", "seconds"), [(30 * DAY, 5, 60.0), (1500.0, 4, 400.0), (3 * DAY, 8, 900.0)])
+def test_rounds_get_their_right_times_when_the_clock_is_set_back(watched_on, server, ahead, rounds, seconds):
+    """Also those that were packed meanwhile, and those of the hour in which the clock went wrong."""
+    watched = watched_on(server)
+    began = watched.clock[0]
+    watched.step(5, 120.0)
+    watched.clock[0] += ahead
+    watched.step(rounds, seconds)
+    watched.clock[0] -= ahead
+    watched.step(2)
+    now = watched.clock[0]
+    times = watched.times(began, now)
+    assert len(times) == 5 + rounds + 2
+    assert times == sorted(set(times))
+    assert watched.service.latest.at == times[-1] == now
+    assert watched.samples(now + 1, now + ahead + DAY) == 0
+    assert any(text.startswith("the clock was set back by ") for text in watched.said)
+    watched.step(3, 3600.0)  # they are packed
+    later = watched.clock[0]
+    assert watched.samples(began, later) == 5 + rounds + 2 + 3
+    with watched.site.database.transaction() as connection:
+        from novacron.store.tables import metric_chunks
+
+        assert not connection.execute(metric_chunks.select().where(metric_chunks.c.end > later)).all()
+
+
+@pytest.mark.parametrize("server", ["sqlite", "postgresql"])
+def test_alerts_and_silences_do_not_wait_for_the_wrong_times(watched_on, server):
+    watched = watched_on(server)
+    watched.step(3)
+    watched.clock[0] += 30 * DAY
+    watched.step(1)
+    watched.load.value = 95.0
+    watched.step(2)
+    watched.site.fleet.alerts.silence(["app=a"], "1h")
+    watched.clock[0] -= 30 * DAY
+    watched.step(1)
+    assert watched.alerts() == {("High", "pending")}
+    watched.step(5)
+    assert watched.alerts() == {("High", "firing")}
+    (alert,), (silence,) = watched.site.fleet.alerts.list(), watched.site.fleet.alerts.silences()
+    assert alert.silenced_by == silence.id
+    assert silence.ends_at < watched.clock[0] + 3600
+    watched.load.value = 10.0
+    watched.step(1)
+    assert watched.alerts() == {("High", "resolved")}
+
+
+def test_an_interrupted_correction_is_continued(watched, monkeypatch):
+    from novacron.errors import StorageError
+    from novacron.monitoring.corrections import Correction
+
+    began, move, moved = watched.clock[0], Correction._move, []
+
+    def moving(self, at):
+        moved.append(at)
+        if len(moved) == 3:
+            raise StorageError("the database is away")
+        move(self, at)
+
+    watched.step(4)
+    watched.clock[0] += 30 * DAY
+    watched.step(6)
+    watched.clock[0] -= 30 * DAY
+    monkeypatch.setattr(Correction, "_move", moving)
+    watched.step(1)
+    assert watched.service.latest.at > watched.clock[0] + 29 * DAY
+    watched.step(1)
+    assert watched.samples(began, watched.clock[0]) == 12
+
+
+def test_a_clock_that_is_wrong_now_moves_nothing(watched):
+    """It goes back into the time of which there are rounds. These were right."""
+    began = watched.clock[0]
+    watched.step(20, 600.0)
+    before = watched.times(began, watched.clock[0])
+    watched.clock[0] -= 9000.0
+    watched.step(2)
+    assert "the database's clock went back" in watched.service.latest.problems["clock"]
+    watched.clock[0] += 9000.0
+    watched.step(1)
+    times = watched.times(began, watched.clock[0])
+    assert times[:20] == before
+    assert len(times) == 23
+    assert times == sorted(set(times))
+
+
+def test_a_process_that_waits_offers_the_rounds_after_the_clock_was_set_back(watched):
+    seen = []
+    waiting = MonitorService(watched.site.fleet.metrics, follow=seen.append, imports=False)
+    for ahead in (0.0, DAY, -DAY):
+        watched.clock[0] += ahead
+        watched.step(2)
+        waiting._follow_stored()
+    assert len(seen) == 3
+    assert seen[-1].at == watched.clock[0]

@@ -18,7 +18,6 @@ from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.service import MonitorService
 from novacron.monitoring.storage import MetricStorage
 from novacron.records.alerts import Notification
-from novacron.records.series import Sample
 from novacron.site import Site
 from novacron.store.processes import ProcessStore
 from novacron_lab import scratch
@@ -26,23 +25,11 @@ from novacron_lab import scratch
 NAMES = itertools.count()
 
 
-class Load:
-    """A source with one metric."""
-
-    name, value = "load", 10.0
-
-    def definitions(self):
-        return ()
-
-    def collect(self):
-        return [Sample(metric="load", value=self.value, labels={"app": "a"})]
-
-
 class Watched:
     """The monitoring of one simulated host with a rule about the metric `load`."""
 
-    def __init__(self, site, receiver, told_by):
-        self.site, self.receiver, self.load, self.said, self.times = site, receiver, Load(), [], []
+    def __init__(self, site, receiver, told_by, load):
+        self.site, self.receiver, self.load, self.said, self.times = site, receiver, load, [], []
         self.host = f"outage-{next(NAMES)}"
         site.fleet.add(self.host, f"sim://{self.host}?vms=50")
         site.fleet.metrics.add_source(self.load)
@@ -88,12 +75,12 @@ class Watched:
 
 
 @pytest.fixture
-def watched(receiver, told_by, request):
+def watched(receiver, told_by, load, request):
     """Return a function that makes the monitoring of a site with this state directory."""
 
     def make(state):
         site = Site(state)
-        found = Watched(site, receiver, told_by)
+        found = Watched(site, receiver, told_by, load)
         request.addfinalizer(site.close)
         request.addfinalizer(found.close)
         return found

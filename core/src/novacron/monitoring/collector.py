@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from novacron.errors import BusyError, StorageError
+from novacron.monitoring.corrections import Correction
 from novacron.monitoring.counters import CounterTracker
 from novacron.monitoring.database_calls import DatabaseCalls
 from novacron.monitoring.layouts import Layouts, Measured, Round
@@ -120,8 +121,8 @@ class Collector:
     def _begun(self) -> Round:
         """Return an empty round.
 
-        Its time is that of the database's clock. If that clock goes back, the time runs on at its own rate. If it goes ahead, the time
-        follows it: most often it was wrong before, or this machine was suspended.
+        Its time is that of the database's clock. If it goes ahead, the time follows it: most often it was wrong before, or this machine
+        was suspended. If it goes back, the time runs on at its own rate, unless the clock was certainly wrong before.
         """
         steady = time.monotonic()
         now: float | None = None
@@ -132,15 +133,31 @@ class Collector:
                 last = self._calls.run(self._storage.last_round)
                 if last is not None and last >= now:
                     self._stamp = (last, steady - self._interval)
-        ahead = 0.0
+        jumped = 0.0
         if self._stamp is not None:
             steadily = self._stamp[0] + steady - self._stamp[1]
-            if now is None or now <= self._stamp[0]:
+            if now is None or (now <= self._stamp[0] and not self._corrected(now, steadily - now)):
                 now = steadily
-            ahead = now - steadily
+            jumped = now - steadily if now > steadily + JUMP or now <= self._stamp[0] else 0.0
         self._ahead = 0.0 if read is None or now is None else now - read
         self._stamp = (time.time() if now is None else now, steady)
-        return Round(self._stamp[0], jumped=ahead if ahead > JUMP else 0.0)
+        return Round(self._stamp[0], jumped=jumped)
+
+    def _corrected(self, now: float, ahead: float) -> bool:
+        """Set the times of the rounds right that are ahead of the clock. Return whether rounds may follow the clock again."""
+        if ahead <= FUTURE:
+            return False
+        if self.lease is not None:
+            try:
+                if not self._calls.run(Correction(self._storage, now, ahead, self.lease).apply):
+                    return False
+            except StorageError:  # the next round tries again
+                return False
+        for one, _ in self._unwritten:
+            if one.at > now:
+                one.at -= ahead
+        self._pushed_until = None
+        return True
 
     def _measure_hosts(self, made: Round) -> None:
         with suppress(StorageError):

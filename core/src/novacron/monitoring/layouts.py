@@ -130,7 +130,8 @@ class Round(msgspec.Struct):
         measured: one item for each object.
         problems: what could not be measured, by host or source.
         seconds: how long the collection took.
-        jumped: by how many seconds the clock went ahead since the round before, beyond the time that passed; 0 if it did not jump.
+        jumped: by how many seconds the clock went ahead since the round before, beyond the time that passed; 0 if it did not jump;
+            negative if it was set back after a jump, and the rounds from in between were given their right times.
     """
 
     at: float

@@ -96,10 +96,7 @@ class MonitorService:
                 return None
             self._tell("collection", "collecting")
             self.latest = self._collector.collect()
-            if self.latest.jumped:
-                self._say(
-                    f"the clock went ahead by {format_duration(self.latest.jumped)}: it was set, or this machine was suspended"
-                )
+            self._tell_jump(self.latest.jumped)
             if self._after is not None:
                 self._after(self.latest)
             self._notify(self._collector, self.latest)
@@ -120,9 +117,7 @@ class MonitorService:
         if self.imports is not None:
             self.imports.close()
         collector, self._collector = self._collector, None
-        notifier, self._notifier = self._notifier, None
-        if notifier is not None:
-            notifier.close()
+        self._close_notifier()
         lease = None if collector is None else collector.lease
         if lease is not None:
             try:
@@ -130,11 +125,18 @@ class MonitorService:
             except NovaCronError as error:
                 self._tell("service", str(error))
 
+    def _close_notifier(self) -> None:
+        notifier, self._notifier = self._notifier, None
+        if notifier is not None:
+            notifier.close()
+
     def _notify(self, collector: Collector, made: Round) -> None:
         """Evaluate the rules and deliver notifications. If the database can't be used, the next round tries again."""
         if self._alerts is None:
             return
         try:
+            if made.jumped < 0:  # what it remembers has wrong times
+                self._close_notifier()
             if self._notifier is None:
                 self._notifier = self._alerts.notifier(collector.lease, collector.gone, self._calls, made.at)
             self._notifier.take(made)
@@ -155,9 +157,15 @@ class MonitorService:
     def _follow_stored(self) -> None:
         storage = self._calls.of(self._metrics.storage)
         last = storage.last_round()
-        if self._follow is not None and last is not None and (self.latest is None or last > self.latest.at):
+        if self._follow is not None and last is not None and (self.latest is None or last != self.latest.at):
             self.latest = Round(last, storage.at_time(last))
             self._follow(self.latest)
+
+    def _tell_jump(self, seconds: float) -> None:
+        if seconds > 0:
+            self._say(f"the clock went ahead by {format_duration(seconds)}: it was set, or this machine was suspended")
+        elif seconds < 0:
+            self._say(f"the clock was set back by {format_duration(-seconds)}: rounds that were ahead have their right times now")
 
     def _tell_problems(self, made: Round) -> None:
         for where, problem in made.problems.items():

@@ -276,6 +276,13 @@ def doubles(data: bytes) -> array[float]:
     return values
 
 
+def insert_raw(connection: sa.Connection, at: float, number: int, layout: int, values: Sequence[float]) -> None:
+    """Store the row of one object at one time."""
+    if connection.execute(sa.select(metric_rounds.c.at).where(metric_rounds.c.at == at)).first() is None:
+        connection.execute(metric_rounds.insert().values(at=at, pushed=False))
+    _replace(connection, metric_raw, [(at, number, layout, array("d", values).tobytes())])
+
+
 def _replace(connection: sa.Connection, table: sa.Table, rows: list[tuple[Any, ...]]) -> None:
     """Insert rows of all columns. A row with the same primary key is replaced. The driver is used directly: 100,000 rows are common.
 
@@ -331,4 +338,4 @@ def _batches(items: Iterable[Any], size: int = BATCH) -> Iterable[list[Any]]:
         yield batch
 
 
-__all__ = ["MetricStorage", "doubles"]
+__all__ = ["MetricStorage", "doubles", "insert_raw"]

@@ -255,11 +255,13 @@ class FleetAlerts:
         return made
 
     def _fill(self, notifier: Notifier, before: float | None) -> None:
-        """Let a new notifier know the past that the rules need.
+        """Let a new notifier know the past that the rules need. What the clock stored while it was ahead does not wait for these times.
 
         Most rules need a few minutes, of which all rows are read at once: a fleet may have 100,000 VMs. Only what a rule needs of earlier
         times is read series by series.
         """
+        if before is not None:
+            self.storage.set_back(before, notifier.lease)
         storage = self._metrics.storage
         now = storage.now() if before is None else math.nextafter(before, -math.inf)
         history, horizons = History(storage, {}), notifier.horizons()

@@ -43,7 +43,7 @@ class Notifier:
         gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
         calls: DatabaseCalls | None = None,
     ) -> None:
-        self._storage, self._read, self._sinks, self._lease, self._gone = storage, configuration, sinks, lease, gone
+        self._storage, self._read, self._sinks, self.lease, self._gone = storage, configuration, sinks, lease, gone
         self._calls = calls
         self._decided: AlertStorage = storage if calls is None else calls.of(storage)
         self._configuration: Configuration | None = None
@@ -81,7 +81,7 @@ class Notifier:
                 raise
             unread = error
         self.remember(made)
-        self._jumped += made.jumped
+        self._jumped += max(0.0, made.jumped)
         if unread is not None:
             raise unread
         self.evaluate(made.at)
@@ -124,7 +124,7 @@ class Notifier:
                 for place, sink in enumerate(configuration.receivers[note.receiver])
             ]
             if changed or groups or outgoing:
-                self._decided.write(changed, groups, outgoing, at=at, lease=self._lease)
+                self._decided.write(changed, groups, outgoing, at=at, lease=self.lease)
         except BaseException:
             states.known = before
             raise

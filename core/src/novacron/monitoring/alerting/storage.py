@@ -112,6 +112,40 @@ class AlertStorage(Store):
         except sa.exc.IntegrityError as error:
             raise StorageError("another process stored the same alerts at the same time", hint="it is tried again") from error
 
+    def set_back(self, at: float, lease: Lease | None = None) -> None:
+        """Replace times that are ahead by `at`, so that nothing waits for them: the clock was ahead when they were stored.
+
+        Args:
+            at: the time of the round that is evaluated next.
+            lease: the right to decide about alerts.
+
+        Raises:
+            BusyError: another process decides about alerts now.
+        """
+        states, groups = {}, {}
+        for name, one in self.states().items():
+            alert = one.alert.replace(
+                active_since=min(one.alert.active_since, at),
+                fired_at=_until(one.alert.fired_at, at),
+                resolved_at=_until(one.alert.resolved_at, at),
+            )
+            if (right := Tracked(alert, one.series, _until(one.kept_since, at))) != one:
+                states[name] = right
+        for key, group in self.groups().items():
+            began = group.began if group.said_at is not None else min(group.began, at)  # later it is part of the keys
+            if (set_right := msgspec.structs.replace(group, began=began, said_at=_until(group.said_at, at))) != group:
+                groups[key] = set_right
+        with self.transaction() as connection:
+            if lease is not None:
+                lease.check(connection)
+            _replace(connection, alert_states, alert_states.c.fingerprint, states)
+            _replace(connection, alert_groups, alert_groups.c.key, groups)
+            late = alert_outbox.c.sent_at.is_(None) & (alert_outbox.c.due_at > at + LONGEST_PAUSE)
+            connection.execute(alert_outbox.update().where(late).values(due_at=at))
+            silence = alert_silences.c
+            ends = {"starts_at": at, "ends_at": silence.ends_at - silence.starts_at + at}
+            connection.execute(alert_silences.update().where(silence.starts_at > at + LONGEST_PAUSE).values(**ends))
+
     def waiting(self, until: float | None = None) -> list[Outgoing]:
         """Return the notifications that were not delivered yet, oldest first; those that are due `until` a time only if given."""
         query = alert_outbox.select().where(alert_outbox.c.sent_at.is_(None)).order_by(alert_outbox.c.id)
@@ -163,6 +197,10 @@ class AlertStorage(Store):
         with self.transaction() as connection:
             if connection.execute(alert_silences.update().where(ours).values(ends_at=at)).rowcount == 0:
                 raise NotFoundError(f"no silence {identity!r}", resource=identity, hint="`novacron alert silences` lists them")
+
+
+def _until(time: float | None, at: float) -> float | None:
+    return None if time is None else min(time, at)
 
 
 def _new(
