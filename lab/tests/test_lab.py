@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import novacron
-from novacron_lab import Lab, cgroups, network, requirements
+from novacron_lab import Lab, cgroups, network, requirements, supervisor
 from novacron_lab.commands import lab as commands
 from novacron_lab.demo import _make_private
 from novacron_lab.lab import lab_folder
@@ -86,6 +86,10 @@ def test_a_lab_comes_up_survives_a_second_start_and_leaves_nothing_behind():
         healed = Lab.up(hosts=2, name=name)
         assert [h["status"] for h in healed.status()] == ["up", "up"]
         assert [h.supervisor_pid for h in healed.hosts] == pids  # their guests have gone on
+        assert not any(host.leased for host in lab.hosts)
+        healed = Lab.up(hosts=2, name=name, leases=True)  # libvirtd is restarted once more, now with virtlockd
+        assert all(host.leased and host.exec("test", "-S", supervisor.LEASES_SOCKET).returncode == 0 for host in healed.hosts)
+        assert [h["status"] for h in healed.status()] == ["up", "up"]
         assert lab.hosts[0].exec("hostname").stdout.strip() == lab.hosts[0].name
         assert lab.hosts[1].exec("ls", "/nothing").returncode != 0
         assert everything_of(name)

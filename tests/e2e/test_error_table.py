@@ -411,7 +411,7 @@ PROVOKED = (
     "tests/e2e/test_creation.py::test_secure_boot_is_defined_with_enrolled_keys_and_started",
     "disk in use by another VM",
     "tests/e2e/test_networks.py::test_a_macvtap_network_puts_guests_beside_the_hosts_on_the_wire",
-    "test_a_disk_whose_lease_another_vm_holds_is_said_to_be_locked",
+    "tests/e2e/test_leases.py::test_the_lease_keeps_the_second_copy_away_until_the_host_has_no_power",
     "no room for an upload",
     MADE,
     "memory short",
@@ -511,49 +511,6 @@ def test_what_the_daemon_s_own_access_control_denies_is_said():
         assert caught.value.hint
         assert isinstance(caught.value.__cause__, libvirt.libvirtError)
         assert caught.value.__cause__.get_error_code() == libvirt.VIR_ERR_ACCESS_DENIED
-    finally:
-        lab.down()
-
-
-UNLOCKED = """#!/bin/bash
-for word; do words+=("${word//'"driver":"file"'/'"driver":"file","locking":"off"'}"); done
-exec /usr/bin/qemu-system-x86_64 "${words[@]}"
-"""
-"""QEMU without its own lock of images: it would be the first to refuse."""
-
-
-def test_a_disk_whose_lease_another_vm_holds_is_said_to_be_locked():
-    lab = Lab.up(hosts=1, name=f"leased-{os.getpid()}", temporary=True)
-    try:
-        host = lab.hosts[0]
-        host.exec("sh", "-c", "echo 'lock_manager = \"lockd\"' >> /etc/libvirt/qemu.conf && virtlockd -d")
-        host.kill_daemon()
-        host.restart_daemon()
-        emulator, disk = Path(lab.shared, "unlocked"), Path(lab.shared, "row.raw")
-        emulator.write_text(UNLOCKED)
-        emulator.chmod(0o755)
-        disk.write_bytes(bytes(2**20))
-        answered(lambda: novacron.connect(host.uri).close())
-        raw = libvirt.open(host.uri)
-        devices = f"<emulator>{emulator}</emulator>" + DISK.format("raw", disk)
-        for name in ("holder", "other"):
-            fields = {
-                "type": "qemu",
-                "name": name,
-                "uuid": uuid.uuid4(),
-                "memory": 32,
-                "more": "",
-                "pin": "",
-                "machine": "q35",
-                "os": "",
-            }
-            raw.defineXML(DOMAIN.format(devices=devices, **fields))
-        with novacron.connect(host.uri) as connected:
-            connected.vms["holder"].start()
-            with pytest.raises(nova.DiskLockedError) as caught:
-                connected.vms["other"].start()
-            assert caught.value.__cause__.get_error_code() == libvirt.VIR_ERR_RESOURCE_BUSY
-            assert connected.vms["other"].status == "stopped"
     finally:
         lab.down()
 

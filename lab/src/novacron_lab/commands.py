@@ -25,14 +25,14 @@ def lab() -> None:
 
 @lab.command("up")
 @click.option("--hosts", default=2, show_default=True, type=click.IntRange(1, 26), help="How many.")
-@click.option("--fencing", is_flag=True, help="Also give each host a Redfish endpoint that can switch it off.")
+@click.option("--fencing", is_flag=True, help="Also give each host a Redfish endpoint that can switch it off, and virtlockd.")
 @name_option
 @output_option
 def up(hosts: int, fencing: bool, name: str, output: str) -> None:
     """Bring the lab up, or heal it, and register its hosts in the fleet."""
     from novacron_lab import Lab
 
-    made = Lab.up(hosts=hosts, name=name)
+    made = Lab.up(hosts=hosts, name=name, leases=fencing)
     made.register()
     bmc = made.start_bmc() if fencing else None
     _show(made, output)

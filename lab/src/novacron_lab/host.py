@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from novacron.secrets import environment_without_secrets
-from novacron_lab import cgroups, network, supervisor
+from novacron_lab import cgroups, leases, network, supervisor
 from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError, ProcessIdentity, run
 
@@ -68,13 +68,14 @@ class LabHost(msgspec.Struct, frozen=True):
         """The folder with the certificate and key of the lab's clients, the same for all hosts."""
         return Path(self.folder).parent / "client"
 
-    def start(self, *, hosts_file: Path, authority: Path, peers: Sequence[str]) -> None:
+    def start(self, *, hosts_file: Path, authority: Path, peers: Sequence[str], lockspace: Path | None = None) -> None:
         """Make the namespaces and start libvirtd in them, without waiting for it.
 
         Args:
             hosts_file: what /etc/hosts is in this host.
             authority: the folder of the authority that issues the host's certificate.
             peers: the addresses of all hosts of the lab, which may migrate VMs to this one.
+            lockspace: the folder with the leases of virtlockd, the same for all hosts; None for a host without virtlockd.
         """
         folder = Path(self.folder)
         folder.mkdir(parents=True)
@@ -99,6 +100,8 @@ class LabHost(msgspec.Struct, frozen=True):
             )
         )
         self._configure(folder / "etc-libvirt", sorted(groups))
+        if lockspace is not None:
+            leases.configure(folder / "etc-libvirt", lockspace)
         network.make_host(self.namespace, self.switch, self.port, self.address, peers)
         with (folder / "supervisor.log").open("ab") as log:
             process = subprocess.Popen(
@@ -151,6 +154,25 @@ class LabHost(msgspec.Struct, frozen=True):
             # between two daemons a link that is cut is known after 12 s, as it is between NovaCron and a daemon; usually it takes 30 s
             "keepalive_interval = 3\nkeepalive_count = 3\n"
         )
+
+    @property
+    def leased(self) -> bool:
+        """Whether virtlockd holds leases of the disks of its VMs."""
+        return leases.configured(Path(self.folder) / "etc-libvirt")
+
+    def lease_disks(self, lockspace: Path) -> None:
+        """Give a host that runs virtlockd, unless it has it. Its libvirtd is restarted.
+
+        Raises:
+            LabError: VMs run on it. They have no leases, and once resumed they would leave one behind when they end.
+        """
+        if self.leased:
+            return
+        if names := sorted(file.stem for file in self.guest_records.glob("*.xml")):
+            raise LabError(f"VMs run on {self.name}: {', '.join(names)}", hint="stop them: a VM gets its leases when it starts")
+        leases.configure(Path(self.folder) / "etc-libvirt", lockspace)
+        self.kill_daemon()
+        self.restart_daemon()
 
     def wait_until_up(self) -> None:
         """Wait until libvirtd answers. Raises LabError with its log when it does not."""

@@ -52,6 +52,11 @@ class Lab:
         return self.folder / "shared"
 
     @property
+    def lockspace(self) -> Path:
+        """The folder with the leases of disks, on storage that all hosts share. Only a lab with leases has it."""
+        return self.folder / "lockspace"
+
+    @property
     def switch(self) -> str:
         """The network namespace with the bridge that joins the hosts."""
         return _switch(self.name)
@@ -67,7 +72,7 @@ class Lab:
         return Guest(self.shared)
 
     @classmethod
-    def up(cls, *, hosts: int = 2, name: str = "lab", temporary: bool = False) -> Lab:
+    def up(cls, *, hosts: int = 2, name: str = "lab", temporary: bool = False, leases: bool = False) -> Lab:
         """Bring a lab up. If a lab of that name is complete, a libvirtd of it that died is started; otherwise the lab is made again.
 
         First removes temporary labs whose owner has ended without taking them down.
@@ -77,6 +82,7 @@ class Lab:
             name: the name of the lab; its hosts are NAME-a, NAME-b, ...
             temporary: the lab belongs to this process. When the process is killed, the next `up` of any lab, or
                 `novacron lab down --all`, removes it.
+            leases: each host has virtlockd, with leases that all hosts share. A lab that is up gets it too.
 
         Raises:
             LabError: no root, a missing package, or a host that does not start; nothing is left then.
@@ -92,6 +98,8 @@ class Lab:
             if there and len(there.hosts) == hosts and all(h.running for h in there.hosts):
                 for host in there.hosts:
                     host.restart_daemon()  # nothing, where it answers
+                    if leases:
+                        host.lease_disks(there.lockspace)
                 return there
             if there or lab_folder(name).exists():
                 (there or cls(name, -1, ()))._remove()
@@ -99,7 +107,7 @@ class Lab:
             planned = tuple(_plan(name, subnet, number) for number in range(hosts))
             lab = cls(name, subnet, planned, ProcessIdentity.of() if temporary else None)
             try:
-                lab._start()
+                lab._start(leases)
             except BaseException:
                 lab._remove()
                 raise
@@ -190,7 +198,7 @@ class Lab:
                 there._remove()
             return abandoned
 
-    def _start(self) -> None:
+    def _start(self, leases: bool) -> None:
         self.folder.mkdir(mode=0o700)
         self.shared.mkdir()
         hosts_file = self.folder / "hosts"
@@ -202,13 +210,15 @@ class Lab:
         with ThreadPoolExecutor(len(self.hosts) + 2) as pool:
             guest = pool.submit(self.guest.install)
             dhcp = pool.submit(self._start_dhcp)
-            for started in [pool.submit(self._start_host, host, hosts_file) for host in self.hosts]:
+            lockspace = self.lockspace if leases else None
+            for started in [pool.submit(self._start_host, host, hosts_file, lockspace) for host in self.hosts]:
                 started.result()
             guest.result()
             dhcp.result()
 
-    def _start_host(self, host: LabHost, hosts_file: Path) -> None:
-        host.start(hosts_file=hosts_file, authority=self.folder / "authority", peers=[h.address for h in self.hosts])
+    def _start_host(self, host: LabHost, hosts_file: Path, lockspace: Path | None) -> None:
+        peers = [h.address for h in self.hosts]
+        host.start(hosts_file=hosts_file, authority=self.folder / "authority", peers=peers, lockspace=lockspace)
         host.wait_until_up()
         pool = f"<pool type='dir'><name>default</name><target><path>{self.shared}</path></target></pool>"
         net = f"<network><name>default</name><forward mode='bridge'/><bridge name='{network.GUEST_BRIDGE}'/></network>"

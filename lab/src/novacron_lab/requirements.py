@@ -31,8 +31,12 @@ PROGRAMS = {
 
 def missing() -> list[str]:
     """Return the Debian packages of the programs that are not there, sorted."""
-    path = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
-    return sorted({package for program, package in PROGRAMS.items() if not shutil.which(program, path=path)})
+    return sorted({package for program, package in PROGRAMS.items() if not installed(program)})
+
+
+def installed(program: str) -> bool:
+    """Return whether there is a program of this name, also where only root's programs are."""
+    return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin") is not None
 
 
 def check() -> None:
@@ -49,4 +53,4 @@ def check() -> None:
         )
 
 
-__all__ = ["PROGRAMS", "check", "missing"]
+__all__ = ["PROGRAMS", "check", "installed", "missing"]

@@ -153,8 +153,8 @@ def volume_wipe(pool: str, volume: str, job: Job[Volume]) -> Volume:
 def volume_locked(pool: str, volume: str) -> bool:
     """Return whether a running VM has a volume open for writing, on this host or on another one that shares the storage pool.
 
-    The answer comes from the lock that the hypervisor holds on the file, so it does not depend on what hosts report. It is true for paused
-    VMs as well.
+    The answer comes from the lock that the hypervisor holds on the file, and from the lease of its lock manager if it has one, so it does
+    not depend on what hosts report. It is true for paused VMs as well, unless the lease is all that tells: paused VMs have none.
 
     Args:
         pool: Name of the storage pool.

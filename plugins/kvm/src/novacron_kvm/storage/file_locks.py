@@ -1,18 +1,17 @@
 """Whether a running QEMU has the file of a volume open: a second one that wants to write to it is refused.
 
-QEMU locks the files of its disks (OFD locks, also on NFS), and virtlockd keeps a lease for each file if libvirt is set up so. A helper
-domain that opens the file, and never runs, meets both.
+QEMU locks the files of its disks (OFD locks, also on NFS), and libvirt's lock manager (virtlockd or sanlock) keeps a lease for each file
+if the host is set up so. A helper domain that takes the file, and never runs, meets both.
 """
 
 from __future__ import annotations
 
 import libvirt
-from lxml import etree
 
 from novacron.errors import DiskLockedError, UnsupportedOperationError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
-from novacron_kvm.storage.helper_domain import helper_domain
+from novacron_kvm.storage.helper_domain import taking
 from novacron_kvm.storage.volume_files import find_volume
 
 
@@ -26,10 +25,8 @@ def is_locked(connection: KVMConnection, pool: str, volume: str) -> bool:
                 resource=volume,
                 hint="use a pool of files, or sanlock, if VMs must be protected by locks",
             )
-        definition = etree.Element("domain", type="qemu")
-        etree.SubElement(etree.SubElement(definition, "os"), "type").text = "hvm"
         try:
-            with translated(resource=volume), helper_domain(connection, conn, definition, found.path(), format="raw"):
+            with translated(resource=volume), taking(connection, conn, found.path()):
                 return False
         except DiskLockedError:
             return True

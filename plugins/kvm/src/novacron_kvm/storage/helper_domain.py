@@ -1,4 +1,5 @@
-"""A helper domain: a QEMU process that never runs a guest, started to copy or merge the disk files of a VM that is stopped."""
+"""A helper domain: a QEMU process that never runs a guest, started to copy or merge the disk files of a VM that is stopped, or to try
+whether a file is free."""
 
 from __future__ import annotations
 
@@ -20,35 +21,64 @@ from novacron_kvm.xml.reading import disk as disk_record
 
 
 @contextmanager
-def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: str, format: str = "") -> Iterator[Any]:
+def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: str) -> Iterator[Any]:
     """Give a domain with the file as its only disk, "vda". It never runs: its QEMU merges files, on remote hosts too.
 
     libvirtd ends it when `conn` is closed, so also when this process dies. A libvirtd that was restarted has forgotten that, so the domain
-    is then ended on a new connection. `format` is used instead of that of the volume: the content of a file does not matter to its lock.
+    is then ended on a new connection.
+    """
+    kind = definition.find("os/type")
+    place: dict[str, str] = {k: kind.get(k) for k in ("arch", "machine") if kind.get(k)}
+    format_ = text_of(parse(existing_volume(conn, path).XMLDesc(0)), "target/format/@type") or "raw"
+    root = _domain(definition.get("type"), place)
+    root.find("devices").append(_plain_disk(definition, path, format_))
+    with _created(connection, conn, root) as domain:
+        yield domain
+
+
+@contextmanager
+def taking(connection: KVMConnection, conn: Any, path: str) -> Iterator[None]:
+    """Hold a file as a running VM would: with QEMU's lock, and with the lease of libvirt's lock manager.
+
+    libvirt takes the leases of a domain when it runs, and the helper domain never runs. So the disk is attached: then libvirt takes the
+    lease at once. The content of the file does not matter, so it counts as raw.
+
+    Raises:
+        libvirt.libvirtError: another one holds it, or it can't be opened.
     """
     from lxml import etree
 
-    root = etree.Element("domain", type=definition.get("type"))
+    root = _domain("qemu", {})
+    etree.SubElement(root.find("devices"), "controller", type="scsi", model="virtio-scsi")
+    disk = _plain_disk(etree.Element("domain"), path, "raw", bus="scsi")
+    with _created(connection, conn, root) as domain:
+        domain.attachDeviceFlags(serialise(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        yield
+
+
+def _domain(kind: str, place: dict[str, str]) -> Any:
+    """Return the definition of a helper domain without disks. `place` has architecture and machine, if they matter."""
+    from lxml import etree
+
+    root = etree.Element("domain", type=kind)
     etree.SubElement(root, "name").text = HELPER + uuid.uuid4().hex[:12]
     etree.SubElement(root, "memory", unit="MiB").text = "16"
-    kind = definition.find("os/type")
-    etree.SubElement(
-        etree.SubElement(root, "os"), "type", {k: kind.get(k) for k in ("arch", "machine") if kind.get(k)}
-    ).text = "hvm"
+    etree.SubElement(etree.SubElement(root, "os"), "type", place).text = "hvm"
     devices = etree.SubElement(root, "devices")
-    devices.append(
-        _plain_disk(
-            definition, path, format or text_of(parse(existing_volume(conn, path).XMLDesc(0)), "target/format/@type") or "raw"
-        )
-    )
     etree.SubElement(devices, "controller", type="usb", model="none")
     etree.SubElement(devices, "memballoon", model="none")
+    return root
+
+
+@contextmanager
+def _created(connection: KVMConnection, conn: Any, root: Any) -> Iterator[Any]:
+    """Give a helper domain, and end it."""
     domain = conn.createXML(serialise(root), libvirt.VIR_DOMAIN_START_PAUSED | libvirt.VIR_DOMAIN_START_AUTODESTROY)
     end = partial(_end, domain.UUIDString())
     try:
         yield domain
     finally:
-        connection.ensure_undone(end, f"the domain {domain.name()!r}, which only merges files")
+        connection.ensure_undone(end, f"the domain {domain.name()!r}, which runs no guest")
 
 
 def _end(identity: str, conn: Any) -> None:
@@ -63,8 +93,8 @@ def existing_volume(conn: Any, path: str) -> Any:
     return volume
 
 
-def _plain_disk(definition: Any, path: str, format_: str) -> Any:
-    """Return a <disk> with nothing but the file, as "vda", and its encryption."""
+def _plain_disk(definition: Any, path: str, format_: str, bus: str = "virtio") -> Any:
+    """Return a <disk> with nothing but the file and its encryption, as "vda" or another one by its bus."""
     from lxml import etree
 
     disks = own_disks(definition)
@@ -73,8 +103,8 @@ def _plain_disk(definition: Any, path: str, format_: str) -> Any:
     etree.SubElement(disk, "driver", name="qemu", type=format_)
     source = etree.SubElement(disk, "source", file=path)
     source.extend(original.findall("source/encryption"))
-    etree.SubElement(disk, "target", dev="vda", bus="virtio")
+    etree.SubElement(disk, "target", dev="vda" if bus == "virtio" else "sda", bus=bus)
     return disk
 
 
-__all__ = ["existing_volume", "helper_domain"]
+__all__ = ["existing_volume", "helper_domain", "taking"]
