@@ -119,7 +119,15 @@ def test_after_a_jump_the_exporter_offers_the_new_round_and_forecasts_wait(watch
     assert all(point.value == pytest.approx(10.0) for point in found.points)
 
 
-@pytest.mark.parametrize(("ahead", "rounds", "seconds"), [(30 * DAY, 5, 60.0), (1500.0, 4, 400.0), (3 * DAY, 8, 900.0)])
+@pytest.mark.parametrize(
+    ("server", "ahead", "rounds", "seconds"),
+    [
+        ("sqlite", 30 * DAY, 5, 60.0),
+        ("sqlite", 1500.0, 4, 400.0),
+        ("sqlite", 3 * DAY, 8, 900.0),
+        ("postgresql", 1500.0, 4, 400.0),
+    ],
+)
 def test_rounds_get_their_right_times_when_the_clock_is_set_back(watched_on, server, ahead, rounds, seconds):
     """Also those that were packed meanwhile, and those of the hour in which the clock went wrong."""
     watched = watched_on(server)
