@@ -213,3 +213,11 @@ def test_what_cloud_init_gives_to_a_guest_is_hidden():
     """Vendor data, the network configuration (a password of a WLAN) and commands may hold secrets, like user data."""
     given = {"user_data": "a", "vendor_data": "b", "network_config": "c", "commands": ["d"], "hostname": "web1"}
     assert redacted(given) == {**dict.fromkeys(given, "***"), "hostname": "web1"}
+
+
+@pytest.mark.parametrize("begin", ['password="', "password='", "token: '", "--password '", "mysql -p'"])
+def test_a_quotation_that_nothing_closes_hides_no_later_line(begin):
+    """Whoever may choose a name must not hide what else is in a log; a secret on indented lines is part of the quotation."""
+    shown = redacted(f"{begin}hunter2 and more\n  hunter2 goes on\nVM web1 was deleted by bob\nVM web2 too")
+    assert "hunter2" not in shown
+    assert shown.endswith("\nVM web1 was deleted by bob\nVM web2 too")

@@ -352,3 +352,15 @@ def test_a_session_whose_host_is_not_connected_asks_no_other_one(session, capsys
     session.shell.hosts.close()
     session.run(":vm list -o name")
     assert capsys.readouterr().out.split() == ["vm-00001", "vm-00002", "vm-00003"]
+
+
+def test_a_saved_script_does_not_wait_for_a_person():
+    transcript = Transcript()
+    looked = ("top", "console web1", "vm console web1", "ssh web1", "viewer web1", "vm edit web1", "vm list -w", "events -f")
+    ran = ("top --once", "ssh web1 -- uptime", "viewer web1 --print", "vm list", "events --count 1", "vm set top memory=1GiB")
+    for number, line in enumerate((*looked, *ran), 1):
+        transcript.add(f":{line}", number)
+    assert transcript.script().splitlines()[1:] == [
+        *(f"# looked at: :{line}" for line in looked),
+        *(f'command("{line}")' for line in ran),
+    ]

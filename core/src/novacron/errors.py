@@ -29,6 +29,7 @@ NovaCronError
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
@@ -259,7 +260,8 @@ class InvalidSpecError(NovaCronError):
 
     def __init__(self, message: str, *, problems: list[SpecProblem] | None = None, **context: Any) -> None:
         if problems and not context.get("hint"):
-            context["hint"] = self.problems_hint
+            near = [word for problem in problems for word in problem.near()]
+            context["hint"] = f"did you mean {either(list(dict.fromkeys(near)))}?" if near else self.problems_hint
         super().__init__(message, **context)
         self.problems = list(problems or [])
 
@@ -309,6 +311,30 @@ class SpecProblem:
             str(redacted({name: given})[name]),
             printable_line(allowed),
         )
+
+    def near(self) -> list[str]:
+        """Return the allowed values that the given one probably was meant to be; none where what is allowed is no list of words.
+
+        Example:
+            >>> SpecProblem("condition", "runing", "one of running, stopped, agent").near(), SpecProblem("memory", "2", "a size").near()
+            (['running'], [])
+            >>> SpecProblem("sort", "-mem", "one of name, memory, id").near(), SpecProblem("firmware", "ueif", "bios or uefi").near()
+            (['-memory'], ['uefi'])
+        """
+        import difflib
+
+        if self.given in (MISSING, UNSUPPORTED, "None") or "=" in self.given:
+            return []
+        listed = re.sub(r"^one of:? (?:the fields )?", "", self.allowed)
+        words = re.split(r", | or ", listed)
+        choices = [word for word in words if re.fullmatch(r"[\w.+/-]+", word)]
+        if len(words) < 2 or (listed == self.allowed and len(choices) < len(words)):
+            return []
+        given = self.path.rpartition(".")[2] if self.given == UNKNOWN else self.given
+        word = given.lower().removeprefix("-")
+        begun = [choice for choice in choices if len(word) > 1 and choice.startswith(word)]
+        near = begun[:3] or difflib.get_close_matches(word, choices, n=1, cutoff=0.7)
+        return [f"-{choice}" if given.startswith("-") else choice for choice in near]
 
     def __str__(self) -> str:
         if self.given == UNSUPPORTED:

@@ -17,7 +17,9 @@ _ABOUT = (
 _NAME = rf"(?i){_WORDS}|pass$|(?:user|vendor)[_-]?data|network_config|^commands$|^authorization$|^cookie$"
 _SECRET = rf"(?=(?:{_WORDS}))(?![\w.-]{{0,60}}?{_ABOUT})(?:{_WORDS})[\w-]{{0,40}}"
 """A name in text from its word for a secret on."""
-_QUOTED = r"""\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"""
+_UNCLOSED = r"[^\r\n]*(?:\r?\n[ \t]+[^\r\n]*)*"
+_QUOTED = rf"""\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|[\"']{_UNCLOSED}"""
+"""A value in quotation marks. If nothing closes it, it ends with its line and the indented lines after it: what follows is not hidden."""
 _ATTACHED = r"(?:mysql\w{0,9}|mariadb(?:-\w{1,9})?|mycli|7z[ar]?)", "-p"
 _EITHER = (
     (r"(?:mongo(?:sh|dump|restore|export|import)?|sshpass|usermod|useradd)", "-p"),

@@ -114,6 +114,27 @@ def test_a_misspelt_field_is_answered_by_the_field_that_was_meant():
         assert refused.value.hint == f"did you mean {meant}?"
 
 
+@pytest.mark.parametrize(
+    ("given", "allowed", "meant"),
+    [
+        ("runing", "one of running, suspended, stopped", ["running"]),
+        ("-mem", "one of name, memory_bytes, id, with - before it for descending", ["-memory_bytes"]),
+        ("ueif", "bios, uefi or uefi-secure", ["uefi"]),
+        ("un", "one of unknown, undone, done", ["unknown", "undone"]),
+        ("zebra", "one of running, suspended, stopped", []),
+        ("node=", "exactly one of node, host", []),
+        ("None", "node or here", []),
+        ("2", "a size such as 2GiB", []),
+        ("a textt", "a text, a number or a list of words", []),
+    ],
+)
+def test_a_misspelt_value_of_a_closed_set_is_answered_by_the_value_that_was_meant(given, allowed, meant):
+    problem = errors.SpecProblem("value", given, allowed)
+    assert problem.near() == meant
+    hint = errors.InvalidSpecError("invalid", problems=[problem]).hint
+    assert hint == (f"did you mean {errors.either(meant)}?" if meant else errors.InvalidSpecError.problems_hint)
+
+
 def test_the_classes_are_all_there_over_thousands_of_refusals():
     counted = Counter(
         class_of(problem.allowed) for cls in SPECS.values() for _, error in refusals(cls) for problem in error.problems

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 USAGE, OUTPUT_FAILED, DEFECT, INTERRUPTED = 2, 74, 70, 130
 """Exit codes that belong to no family of errors; docs/command-line.md lists all."""
@@ -207,8 +208,8 @@ def _unexpected(error: BaseException) -> int:
             usage = " ".join([context.command_path, *context.command.collect_usage_pieces(context)])
             from novacron_shell.familiar import meant_beside
 
-            instead = instead or meant_beside(context)
-            instead = f"{instead}; " if instead else ""
+            instead = instead or _near_choice(error) or meant_beside(context)
+            instead = f"{instead}{' ' if instead.endswith('?') else '; '}" if instead else ""
             _say(f"hint: {instead}the usage is `{usage}`; `--help` explains its options")
         return error.exit_code
     if os.environ.get("NOVACRON_TRACEBACK"):
@@ -216,6 +217,18 @@ def _unexpected(error: BaseException) -> int:
     _say(f"error: {type(error).__name__}: {error}")
     _say("hint: this is a defect of NovaCron; NOVACRON_TRACEBACK=1 shows where")
     return DEFECT
+
+
+def _near_choice(error: Any) -> str:
+    """Return which of an option's values was probably meant; "" if none, or if the error is about something else."""
+    import re
+
+    from novacron.errors import SpecProblem
+
+    given = re.match(r"'(.*)' is not one of", str(error.message))
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", ())
+    near = SpecProblem("option", given[1], "one of " + ", ".join(map(str, choices))).near() if given else []
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _alike(option: str, suggested: Sequence[str] | None) -> list[str]:

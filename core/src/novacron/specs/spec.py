@@ -202,6 +202,7 @@ def _invalid(cls: type[Spec], error: ValidationError) -> InvalidSpecError:
             given = _compared(_spec_at(cls, item["loc"]) or cls, item["input"], str(cause)) or given
         problems.append(SpecProblem(".".join(parts) or cls.__name__, given, _allowed(cls, item)))
     similar = [name for item in error.errors() if item["type"] == "extra_forbidden" for name in _similar_fields(cls, item["loc"])]
+    similar = similar or [word for problem in problems for word in problem.near()]
     hint = f"`novacron explain {cls.__name__}`, in Python help({cls.__name__}), shows its fields"
     return InvalidSpecError(
         f"invalid {cls.__name__}", problems=problems, hint=f"did you mean {either(similar)}?" if similar else hint

@@ -14,6 +14,8 @@ WATCH = "watch("
 """What a line begins with that shows a value until Ctrl-C. A script would not end."""
 NOT_SAVED = frozenset({"alias", "edit", "help", "history", "jobs", "load", "save", "time", "unalias", "why"})
 """Commands of the shell about the session itself: a script does not repeat them."""
+SCREENS = frozenset({"console", "edit", "shell", "ssh", "top", "viewer"})
+"""Words of commands that wait for a person at the terminal. They stop a script, so they are comments in it, unless they print once."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,9 @@ def _as_python(entry: Entry, needs_results: bool) -> Iterator[str]:
         line = text.strip()[1:].strip()
         if line.partition(" ")[0] in NOT_SAVED or not line:
             return
+        if needs_person(line):
+            yield from (f"# looked at: :{part}" for part in line.splitlines())
+            return
         text = f"command({_quoted(line)})"
     elif text.lstrip().startswith(PROGRAM):
         text = f"__import__('os').system({_quoted(text.strip()[1:])})"
@@ -85,6 +90,25 @@ def _as_python(entry: Entry, needs_results: bool) -> Iterator[str]:
         yield from ("# watched: " + line for line in text.splitlines())
     else:
         yield text
+
+
+def needs_person(line: str) -> bool:
+    """Return whether a command waits for a person at the terminal, or shows a list until Ctrl-C.
+
+    Example:
+        >>> [needs_person(line) for line in ("top web", "vm console web1", "events", "vm list -w")]
+        [True, True, True, True]
+        >>> [needs_person(line) for line in ("top --once", "ssh web1 -- uptime", "events --for=5s", "vm set top memory=1GiB")]
+        [False, False, False, False]
+    """
+    words = line.split()
+    options = {word.partition("=")[0] for word in (words[: words.index("--")] if "--" in words else words)}
+    name = words[1] if words[0] == "vm" and len(words) > 1 else words[0]
+    if "--help" in options or (name == "ssh" and "--" in words):
+        return False
+    if name == "events":
+        return not options & {"--for", "--count"} or bool(options & {"-f", "--follow"})
+    return bool(options & {"-w", "--watch"}) or (name in SCREENS and not options & {"--once", "--print"})
 
 
 def _quoted(text: str) -> str:
