@@ -139,6 +139,27 @@ def test_a_clock_that_goes_a_year_ahead_begins_no_flood_of_runs(site, vm, misfir
     assert len(site.fleet.runs.list(limit=None)) == len(begun)
 
 
+def test_a_clock_that_goes_a_year_ahead_begins_the_latest_hundred_of_all_missed_times_and_says_so(site, vm):
+    site.fleet.schedules.add("each-minute", FLOW, cron="* * * * *", vms=[vm], misfire="all")
+    stored_since(site, "each-minute", 365 * 86400)
+    scheduler = Scheduler(site.engine)
+    begun = scheduler.begin_due() + scheduler.begin_due()
+    times = site.fleet.schedules.times("each-minute", limit=1000)
+    assert [time.run for time in times if time.run] == begun[::-1]
+    assert len(set(begun)) in (100, 101)  # a minute may have passed
+    (dropped,) = (time for time in times if not time.run)
+    assert dropped.due == min(time.due for time in times)
+    assert "only the latest 100 are" in dropped.problem
+    assert site.fleet.schedules["each-minute"].problem in (dropped.problem, None)
+
+
+def test_a_hundred_missed_times_are_all_begun(site, vm):
+    site.fleet.schedules.add("hourly", FLOW, cron="0 * * * *", vms=[vm], misfire="all")
+    stored_since(site, "hourly", 99 * 3600)
+    assert len(Scheduler(site.engine).begin_due()) in (99, 100)  # an hour may have passed
+    assert all(time.run for time in site.fleet.schedules.times("hourly", limit=1000))
+
+
 def test_a_worker_that_read_a_schedule_before_it_was_paused_begins_nothing_of_it(site, vm, monkeypatch):
     site.fleet.schedules.add("all", FLOW, cron="* * * * * *", vms=[vm], misfire="all")
     stored_since(site, "all", 5)

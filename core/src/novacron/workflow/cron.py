@@ -30,10 +30,15 @@ def times_after(cron: str, timezone: str, after: datetime) -> Iterator[datetime]
 
 def latest_until(cron: str, timezone: str, until: datetime, after: datetime) -> datetime | None:
     """Return the latest time of a cron expression that is at or before a moment and later than another; None if there is none."""
+    found = next(times_until(cron, timezone, until), None)
+    return found if found is not None and found > after else None
+
+
+def times_until(cron: str, timezone: str, until: datetime) -> Iterator[datetime]:
+    """Yield the times of a cron expression that are at or before a moment, the latest first."""
     from datetime import timedelta
 
-    found = next(_times(cron, timezone, until + timedelta(microseconds=1), "get_prev"), None)
-    return found if found is not None and found > after else None
+    return _times(cron, timezone, until + timedelta(microseconds=1), "get_prev")
 
 
 def _times(cron: str, timezone: str, begin: datetime, direction: str) -> Iterator[datetime]:
@@ -56,4 +61,4 @@ def _times(cron: str, timezone: str, begin: datetime, direction: str) -> Iterato
             yield at
 
 
-__all__ = ["FORM", "latest_until", "times_after"]
+__all__ = ["FORM", "latest_until", "times_after", "times_until"]

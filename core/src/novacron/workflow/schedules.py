@@ -35,7 +35,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
         cron: five fields, or six with seconds first, in the time zone.
         vms: the VMs it is for; or those that have the tag `tag` on the `hosts` when it begins.
         hosts: hosts by name, with their URIs.
-        misfire: what becomes of times at which no worker was up: "skip" them, do the latest "once", or "all".
+        misfire: what becomes of times at which no worker was up: "skip" them, do the latest "once", or "all", at most the latest 100.
         jitter: up to how many seconds later it may begin.
         actor: who asked for it.
         problem: why it could not begin last time, None if it could.

@@ -28,7 +28,11 @@ def schedule() -> None:
 @click.option("--tag", help="All VMs that have this tag when it begins.")
 @click.option("--timezone", default="UTC", show_default=True, help="The time zone of CRON, such as Europe/Berlin.")
 @click.option(
-    "--misfire", type=click.Choice(["skip", "once", "all"]), default="skip", show_default=True, help="Times without a worker."
+    "--misfire",
+    type=click.Choice(["skip", "once", "all"]),
+    default="skip",
+    show_default=True,
+    help="Times without a worker; all: at most the latest 100.",
 )
 @click.option("--jitter", default="0", help="Begin up to so much later, such as 5m.")
 @click.option("--max-parallel", default=4, show_default=True, help="VMs at a time.")

@@ -14,7 +14,7 @@ import msgspec
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.store.schedules import StoredSchedule
 from novacron.workflow.composition import Workflow
-from novacron.workflow.cron import latest_until, times_after
+from novacron.workflow.cron import latest_until, times_after, times_until
 from novacron.workflow.hosts import Hosts, default_resolver
 from novacron.workflow.nodes import EachNode, OnFailureNode, VMRef
 from novacron.workflow.schedules import Schedule, read_schedule
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 LATE = timedelta(seconds=60)
 """How late a run may begin before its time counts as missed, and how long a host that can't be reached is tried again."""
-AT_ONCE = 100
-"""How many missed times of a schedule are begun in one sweep."""
+MOST = 100
+"""How many missed times of a schedule are begun, the latest ones. More are a clock that went ahead rather than work that is wanted."""
 
 
 class Scheduler:
@@ -60,7 +60,11 @@ class Scheduler:
 
     def _begin_due(self, stored: StoredSchedule, schedule: Schedule, now: datetime) -> list[str]:
         begun, problem, checked = list[str](), stored.problem, _moment(stored.checked_at)
-        for due in _due(schedule, checked, now):
+        times, dropped = list(_due(schedule, checked, now)), None
+        if schedule.misfire == "all" and len(times) > MOST:
+            dropped = f"missed times until {times[0]:%Y-%m-%d %H:%M:%S %Z} were not begun: only the latest {MOST} are"
+            self._take(schedule, times.pop(0), problem=dropped)
+        for due in times:
             if now < due + timedelta(seconds=delay(schedule, due)):
                 break
             if schedule.misfire == "skip" and not is_wanted(schedule, due, now):
@@ -73,6 +77,7 @@ class Scheduler:
                 break  # tried again in the next sweep
             checked = due
             begun += [run_id] if run_id else []
+        problem = dropped or problem
         if checked.timestamp() > stored.checked_at or problem != stored.problem:
             self._store.checked(stored.name, checked.timestamp(), problem)
         return begun
@@ -170,10 +175,10 @@ def _for_each(flow: Workflow, vms: tuple[VMRef, ...], max_parallel: int) -> Work
 
 
 def _due(schedule: Schedule, checked: datetime, now: datetime) -> Iterator[datetime]:
-    """Return the times after `checked` that are to be begun now, the earliest first."""
+    """Return the times after `checked` that are to be begun now, the earliest first; of "all" one more than are begun at most."""
     if schedule.misfire == "all":
-        times = times_after(schedule.cron, schedule.timezone, checked)
-        return islice(takewhile(lambda at: at <= now, times), AT_ONCE)
+        missed = takewhile(lambda at: at > checked, times_until(schedule.cron, schedule.timezone, now))
+        return reversed(list(islice(missed, MOST + 1)))
     if schedule.misfire == "skip":
         begin = max(checked, now - 2 * LATE - timedelta(seconds=schedule.jitter))
         return takewhile(lambda at: at <= now, times_after(schedule.cron, schedule.timezone, begin))
