@@ -21,7 +21,7 @@ from novacron_vmware.sdk import vim, vmodl
 if TYPE_CHECKING:
     from novacron_vmware.collector import PropertyReader
 
-SUMMARY = (
+LIST = (
     "name",
     "parent",
     "parentVApp",
@@ -33,9 +33,20 @@ SUMMARY = (
     "runtime.connectionState",
     "runtime.host",
     "runtime.question",
+)
+"""What a listing reads of a VM."""
+MEASURED = (
+    "name",
+    "config.instanceUuid",
+    "config.template",
+    "config.hardware.numCPU",
+    "config.hardware.memoryMB",
+    "runtime.powerState",
     "summary.runtime.bootTime",
 )
-"""What a listing and a measurement read of a VM."""
+"""What a measurement reads of a VM."""
+SUMMARY = tuple(dict.fromkeys(LIST + MEASURED))
+"""What is followed of a VM: it serves a listing and a measurement."""
 KEYS = {key: key for key in SUMMARY}
 """Each property's name, once: an answer has a copy of it for each VM."""
 ALIKE = frozenset(SUMMARY) - {"name", "config.instanceUuid", "runtime.question", "summary.runtime.bootTime"}
@@ -209,4 +220,4 @@ class Followed:
                 del self.ids[known["config.instanceUuid"]]
 
 
-__all__ = ["EXPIRIES", "SUMMARY", "Change", "Followed"]
+__all__ = ["EXPIRIES", "LIST", "MEASURED", "SUMMARY", "Change", "Followed"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron_vmware.errors import translated
 from novacron_vmware.finder import Finder, Known, ambiguous
-from novacron_vmware.followed import EXPIRIES, SUMMARY, Change, Followed
+from novacron_vmware.followed import EXPIRIES, LIST, MEASURED, SUMMARY, Change, Followed
 from novacron_vmware.names import canonical_path, escaped_name, moref_of, plain_name
 from novacron_vmware.sdk import vim, vmodl
 
@@ -34,7 +34,7 @@ class Inventory(Followed):
     def __init__(self, reader: PropertyReader, finder: Finder) -> None:
         super().__init__(reader, finder)
         self._asked_for: OrderedDict[str, Any] = OrderedDict()
-        self._once_like = False
+        self._looked = False
 
     def vms(self, *, templates: bool = False) -> list[tuple[Any, dict[str, Any]]]:
         """Return all VMs, or all templates, as they are now."""
@@ -46,6 +46,25 @@ class Inventory(Followed):
                 if isinstance(thing, vim.VirtualMachine) and bool(known.get("config.template")) == templates and "name" in known
             ]
 
+    def running(self) -> list[tuple[Any, dict[str, Any]]]:
+        """Return all running VMs with what a measurement needs of them; the first time that alone is read."""
+        if self._first_look():
+            found = [(thing, read) for thing, read in self._reader.collect(vim.VirtualMachine, MEASURED) if "name" in read]
+        else:
+            found = self.vms()
+        return [
+            (thing, read)
+            for thing, read in found
+            if read.get("runtime.powerState") == "poweredOn" and not read.get("config.template")
+        ]
+
+    def _first_look(self) -> bool:
+        """Whether this is the first look at many VMs. Who looks once needs no inventory; it is kept for whoever looks again."""
+        with self.guard:
+            first = not self.begun and not self._looked
+            self._looked = True
+            return first
+
     def like(self, pattern: str) -> tuple[list[tuple[Any, dict[str, Any]]], Known] | None:
         """Return the VMs whose name fits a shell pattern, and what their nodes and folders are called.
 
@@ -54,13 +73,11 @@ class Inventory(Followed):
         Returns:
             None if the inventory is kept, or is to be from now on.
         """
-        with self.guard:
-            if self.begun or self._once_like:
-                return None
-            self._once_like = True
+        if not self._first_look():
+            return None
         named = self._reader.collect(vim.VirtualMachine, ["name"])
         fitting = [thing for thing, read in named if fnmatchcase(plain_name(read.get("name", "")), pattern)]
-        read_now = self._reader.read_all(fitting, vim.VirtualMachine, SUMMARY)
+        read_now = self._reader.read_all(fitting, vim.VirtualMachine, LIST)
         found = [(thing, read) for thing, read in read_now if "name" in read and not read.get("config.template")]
         around = {read.get("parentVApp") or read.get("parent") for _, read in found}
         around |= {read.get("runtime.host") for _, read in found}

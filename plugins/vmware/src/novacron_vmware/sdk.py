@@ -8,6 +8,8 @@ import pyVmomi
 
 from novacron_vmware.answers import SoapConnection
 
+DataObject: Any = pyVmomi.VmomiSupport.DataObject
+Enum: Any = pyVmomi.VmomiSupport.Enum
 ManagedObject: Any = pyVmomi.VmomiSupport.ManagedObject
 vim: Any = pyVmomi.vim  # type: ignore[attr-defined]  # the stubs leave these out
 vmodl: Any = pyVmomi.vmodl  # type: ignore[attr-defined]
@@ -37,4 +39,15 @@ def pbm_stub(host: str, port: int, tls: Any, timeout: float, session: str) -> An
     return stub
 
 
-__all__ = ["ManagedObject", "SoapAdapter", "SoapStubAdapter", "known_versions", "pbm", "pbm_stub", "vim", "vmodl"]
+__all__ = [
+    "DataObject",
+    "Enum",
+    "ManagedObject",
+    "SoapAdapter",
+    "SoapStubAdapter",
+    "known_versions",
+    "pbm",
+    "pbm_stub",
+    "vim",
+    "vmodl",
+]

@@ -16,7 +16,7 @@ from typing import Any
 from novacron.errors import AuthenticationError, HostConnectionError, InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, HostURI
 from novacron.secrets import KEYRING, read_secret
-from novacron_vmware import unknown_types
+from novacron_vmware import deserializer
 from novacron_vmware.answers import LimitedConnection, SoapConnection
 from novacron_vmware.sdk import SoapStubAdapter, known_versions, vim, vmodl
 
@@ -37,7 +37,7 @@ class Session(SoapStubAdapter):  # type: ignore[misc]
     """
 
     def __init__(self, *, user: str, password: str, **arguments: Any) -> None:
-        unknown_types.install()
+        deserializer.install()
         super().__init__(path="/sdk", **arguments)
         self.scheme = SoapConnection
         self._address, self._tls = (arguments["host"], arguments["port"]), arguments["sslContext"]

@@ -33,9 +33,4 @@ class TolerantDeserializer(SoapAdapter.SoapDeserializer):  # type: ignore[misc]
             return Unknown
 
 
-def install() -> None:
-    """Let pyVmomi read answers so, in the whole process."""
-    SoapAdapter.SoapDeserializer = TolerantDeserializer
-
-
-__all__ = ["TolerantDeserializer", "Unknown", "install"]
+__all__ = ["TolerantDeserializer", "Unknown"]

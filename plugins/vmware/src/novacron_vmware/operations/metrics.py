@@ -42,8 +42,7 @@ class VMwareMetrics(VMOperations):
     @hookimpl
     def metrics_vms(self) -> list[VMMetrics]:
         """Measure all that run: one call for what has changed since the last time, and one for each few hundred of them."""
-        running = {thing: read for thing, read in self._connection.inventory.vms() if _runs(read)}
-        return sorted(self._measure(running), key=lambda each: each.vm)
+        return sorted(self._measure(dict(self._connection.inventory.running())), key=lambda each: each.vm)
 
     @hookimpl
     def metrics_host(self) -> HostMetrics:
