@@ -13,6 +13,7 @@ from novacron_kvm.jobs import block_jobs
 from novacron_kvm.jobs.block_jobs import run_block_job
 
 COPY, COMMIT = libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_COPY, libvirt.VIR_DOMAIN_BLOCK_JOB_TYPE_ACTIVE_COMMIT
+OPERATION_FAILED = libvirt.VIR_ERR_OPERATION_FAILED
 
 
 def error(text, code=libvirt.VIR_ERR_RPC):
@@ -202,3 +203,45 @@ def test_cancelling_aborts_the_copy_on_the_new_connection_too():
             Connection(qemu), domain, "vda", domain.start, job, lambda fraction: qemu.connections and job.cancel(), pivot=True
         )
     assert (qemu.source, qemu.aborted) == ("/pool/old", True)
+
+
+class Concluded(Domain):
+    """A VM whose block job ends by itself just before it is aborted. libvirt shows the end a few calls later."""
+
+    def __init__(self, qemu, *, ends=True):
+        super().__init__(qemu)
+        self.ends, self.calls = ends, 0
+
+    def blockJobAbort(self, target, flags):
+        self.calls += 1
+        raise error("Job 'pull-vda-libvirt-1-format' in state 'concluded' cannot accept command verb 'cancel'", OPERATION_FAILED)
+
+    def blockJobInfo(self, target, flags):
+        answer = super().blockJobInfo(target, flags)
+        if self.calls and self.ends:
+            self.calls += 1
+            if self.calls > 3:
+                self.qemu.job = None
+        return answer
+
+    def XMLDesc(self, flags):
+        base = '<backingStore><source file="/pool/base"/></backingStore>' if self.qemu.job else ""
+        disk = f'<disk type="file"><source file="{self.qemu.source}"/>{base}<target dev="vda"/></disk>'
+        return f"<domain><devices>{disk}</devices></domain>"
+
+
+def test_a_merge_that_ends_just_before_it_is_cancelled_has_ended():
+    qemu, job = QEMU("", steps=10**6), Job("disk_pull")
+    domain = Concluded(qemu)
+    job.cancel()
+    run_block_job(Connection(qemu), domain, "vda", domain.start, job, lambda fraction: None, without="/pool/base")
+    assert qemu.job is None
+
+
+def test_a_job_that_can_not_be_aborted_and_goes_on_is_said(monkeypatch):
+    monkeypatch.setattr(block_jobs, "SETTLE", 0.0)
+    qemu, job = QEMU("", steps=10**6), Job("disk_pull")
+    domain = Concluded(qemu, ends=False)
+    job.cancel()
+    with pytest.raises(libvirt.libvirtError, match="concluded"):
+        run_block_job(Connection(qemu), domain, "vda", domain.start, job, lambda fraction: None, without="/pool/base")

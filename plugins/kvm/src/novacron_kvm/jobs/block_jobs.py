@@ -15,7 +15,7 @@ from typing import Any
 
 import libvirt
 
-from novacron.errors import BusyError, HostConnectionError, InvalidStateError, NotFoundError, StorageError
+from novacron.errors import BusyError, HostConnectionError, InvalidStateError, NotFoundError, NovaCronError, StorageError
 from novacron.jobs import Job
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import mapped
@@ -97,7 +97,7 @@ def _follow(
     without: str,
 ) -> None:
     """Wait until a disk's block job has ended, and switch the disk to the other file if `pivot` is set."""
-    settled = 0.0
+    settled, over = 0.0, False
     try:
         while True:
             info = domain.blockJobInfo(target, 0)
@@ -117,7 +117,16 @@ def _follow(
                 continue
             settled = 0.0
             report(info["cur"] / info["end"] if info["end"] else 0.0)
-            job.raise_if_cancelled()  # also when all is copied: nothing has changed yet
+            if over:  # QEMU was quicker than the wish to cancel: libvirt shows that shortly
+                time.sleep(POLL / 5)
+                continue
+            try:
+                job.raise_if_cancelled()  # also when all is copied: nothing has changed yet
+            except NovaCronError:
+                over = not _abort(domain, target)
+                if not over:
+                    raise
+                continue
             if pivot and info["end"] and info["cur"] == info["end"] and _ready(domain, target):
                 if on_ready is not None:
                     on_ready(domain)
@@ -133,9 +142,24 @@ def _follow(
         raise
 
 
-def _abort(domain: Any, target: str) -> None:
-    if domain.blockJobInfo(target, 0):
+def _abort(domain: Any, target: str) -> bool:
+    """Abort a disk's block job.
+
+    Returns:
+        Whether it was aborted. A job without further work ends by itself, and QEMU refuses to abort one that has just ended.
+    """
+    if not domain.blockJobInfo(target, 0):
+        return False
+    try:
         domain.blockJobAbort(target, 0)
+        return True
+    except libvirt.libvirtError as error:
+        until = time.monotonic() + SETTLE
+        while not isinstance(mapped(error), HostConnectionError) and time.monotonic() < until:
+            if not domain.blockJobInfo(target, 0):
+                return False
+            time.sleep(POLL / 5)
+        raise
 
 
 def refuse_forgotten_jobs(domain: Any, action: str) -> None:
@@ -197,7 +221,7 @@ def end_interrupted_jobs(domain: Any, targets: Iterable[str], job: Job[Any]) -> 
             job.report(f"waiting for an interrupted merge of {target}", info["cur"] / info["end"] if info["end"] else None)
             done = (done or time.monotonic()) if _ready(domain, target) else 0.0
             if done and time.monotonic() - done > LEFT_OVER:
-                domain.blockJobAbort(target, 0)
+                _abort(domain, target)
             job.raise_if_cancelled()
             job.wait_cancelled(POLL)
 
