@@ -124,6 +124,15 @@ def lab_hosts(lab):
 
 
 @pytest.fixture
+def lab_bmc(lab, secret_search, monkeypatch):
+    """The Redfish server of the lab, whose password is the secret "lab-bmc"."""
+    bmc = lab.start_bmc()
+    secret_search.add("bmc", bmc.password)
+    monkeypatch.setenv("NOVACRON_SECRET_LAB_BMC", bmc.password)
+    return bmc
+
+
+@pytest.fixture
 def mended(lab):
     """Whatever a test breaks is whole again afterwards."""
     import novacron

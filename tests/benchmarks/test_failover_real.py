@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "e2e"))
-from test_failover import Copies
+from failover_lab import Copies, with_bmcs
 
 from novacron import Site
 
@@ -18,19 +18,11 @@ GOAL = 45.0
 
 
 @pytest.mark.parametrize("failure", ["link cut", "processes killed"])
-def test_a_guest_runs_again_within_45_seconds(lab, lab_hosts, boot, tmp_path, monkeypatch, record_property, failure):
-    bmc = lab.start_bmc()
-    monkeypatch.setenv("NOVACRON_SECRET_LAB_BMC", bmc.password)
+def test_a_guest_runs_again_within_45_seconds(lab, lab_hosts, lab_bmc, boot, tmp_path, record_property, failure):
     vm, failed = boot(lab_hosts[0], "survivor", ticks=2), lab.hosts[0]
     with Site(tmp_path / "state") as site:
         fleet, stop, said = site.fleet, threading.Event(), []
-        for host in lab.hosts:
-            fleet.add(host.name, host.uri)
-        fleet.nodes.refresh()
-        for host in lab.hosts:
-            fleet.nodes.set(host.name, group="lab", memory_ratio=4, vcpus_ratio=64)
-            fleet.fencing.set(host.name, "redfish", **bmc.options(host.name, "lab-bmc"))
-        fleet.groups.set("lab", failover="on", failover_grace=0, shared_pools=["default"])
+        with_bmcs(fleet, lab, lab_bmc)
         controller = fleet.failover.controller()
         controller.round()
         worker = threading.Thread(target=controller.run, args=(stop,), kwargs={"say": said.append})
