@@ -414,6 +414,9 @@ def test_once_prints_the_state_as_a_table_and_as_json(hosts):
     assert [host["vms"] for host in state["hosts"]] == [4]
     assert [vm["name"] for vm in state["vms"]] == [f"{hosts[0].name}-00001"]
     assert state["vms"][0]["cpus"] is not None
+    heads, values = (line.split() for line in CliRunner().invoke(cli, base).stdout.splitlines()[:2])
+    assert heads[1] == "CPU%"
+    assert values[1].isdigit()
     done = CliRunner().invoke(cli, [*base, "--columns", "name,cpu", "-o", "csv"])
     assert done.stdout.splitlines()[0] == "name,cpu"
 

@@ -44,6 +44,8 @@ TIME_STEPS = (
     30 * DAY,
 )
 """Distances of the times at the axis, in seconds."""
+DIGITS = 12
+"""How many digits after the point a text at the axis has at most."""
 MARKS = 7
 """Into how many parts the times at the axis divide it at most, so that their texts do not overlap."""
 
@@ -126,7 +128,7 @@ class Plot:
             lines += curve
         if drawn:
             (start, end), levels = _bounds(drawn)
-            axes.set_yticks(levels, [short(level, _unit(drawn)) for level in levels])
+            axes.set_yticks(levels, level_texts(levels, _unit(drawn)))
             marks: Any = [datetime.fromtimestamp(at, UTC) for at, _ in _time_marks(start, end)]
             axes.set_xticks(marks, [mark for _, mark in _time_marks(start, end)])
             named = _legend(known)
@@ -173,6 +175,25 @@ def short(value: float, unit: str = "") -> str:
     return f"{value:.3g}"
 
 
+def level_texts(levels: Sequence[float], unit: str = "") -> list[str]:
+    """Return the texts of levels at an axis: short ones, but with so many digits that they differ.
+
+    Example:
+        >>> level_texts([0, 500, 1000]), level_texts([5.95 * 2**30, 6 * 2**30, 6.05 * 2**30, 6.1 * 2**30], "bytes")
+        (['0', '500', '1k'], ['5.95 GiB', '6.00 GiB', '6.05 GiB', '6.10 GiB'])
+    """
+    texts = [short(level, unit) for level in levels]
+    scale, suffix = 1.0, " s" if unit == "seconds" else ""
+    if unit.startswith("bytes"):
+        scale = 1024.0 ** max(0, min(6, int(math.log(max(1.0, *map(abs, levels)), 1024))))
+        suffix = format_size(scale)[1:] + unit.removeprefix("bytes")
+    for digits in range(DIGITS):
+        if len({*texts}) == len(texts):
+            break
+        texts = [f"{level / scale:.{digits}f}{suffix}" for level in levels]
+    return texts
+
+
 def svg(series: Sequence[Series], title: str = "", *, width: int = 640, height: int = 220) -> str:
     """Return a line chart as an SVG element. At most eight series are drawn; the legend says how many more there are.
 
@@ -189,10 +210,10 @@ def svg(series: Sequence[Series], title: str = "", *, width: int = 640, height: 
     (start, end), levels = _bounds(drawn)
     low, unit = levels[0], _unit(drawn)
     across, down = (width - LEFT - RIGHT) / (end - start), (height - TOP - BOTTOM) / (levels[-1] - low)
-    for level in levels:
+    for level, mark in zip(levels, level_texts(levels, unit), strict=True):
         y = height - BOTTOM - (level - low) * down
         parts.append(f'<line x1="{LEFT}" x2="{width - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{short(level, unit)}</text>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{mark}</text>')
     for at, mark in _time_marks(start, end):
         x = LEFT + (at - start) * across
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}" stroke="#eee"/>')
@@ -320,4 +341,4 @@ def _thinned(points: Sequence[tuple[float, float]], most: int) -> list[tuple[flo
     return [point for part in parts for point in sorted({min(part, key=lambda p: p[1]), max(part, key=lambda p: p[1])})]
 
 
-__all__ = ["MOST", "Plot", "label", "short", "svg", "text"]
+__all__ = ["MOST", "Plot", "label", "level_texts", "short", "svg", "text"]

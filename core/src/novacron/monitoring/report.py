@@ -112,9 +112,12 @@ def _waste(metrics: FleetMetrics, since: str) -> str:
     for one in metrics.query("novacron_vm_cpu_seconds_total", since=since, step="1h"):
         highest = max((value for _, value in one.points), default=None)
         if highest is not None and len(one) >= 24 and highest < IDLE:
-            rows.append((one.labels.get("name", ""), f"{highest:.3f}"))
+            rows.append((one.labels.get("name", ""), one.labels.get("vm", ""), f"{highest:.3f}"))
     return _section(
-        "Idle VMs", ("VM", "most CPUs busy in an hour"), rows, "No VM was idle for the whole time (at least a day is needed)."
+        "Idle VMs",
+        ("VM", "id", "most CPUs busy in an hour"),
+        rows,
+        "No VM was idle for the whole time (at least a day is needed).",
     )
 
 

@@ -87,7 +87,7 @@ def _print(reader: Reader, view: Any, settings: Settings) -> None:
             reader.hosts(),
             {
                 "host": "name",
-                "cpu": "cpu_percent",
+                "cpu%": lambda host: None if host.cpu_percent is None else round(host.cpu_percent),
                 "memory": "memory_bytes",
                 "free": "memory_free_bytes",
                 "vms": "vms",

@@ -305,7 +305,7 @@ class _Chart:
 
         import plotext
 
-        from novacron.plotting import MOST, label, short
+        from novacron.plotting import MOST, label, level_texts
 
         plotext.clear_figure()
         plotext.theme("clear" if console.color_system is None else "pro")
@@ -324,7 +324,7 @@ class _Chart:
         values = [value for one in drawn for _, value in one.points]
         levels = [min(values) + (max(values) - min(values)) * part / 4 for part in range(5)]
         unit = drawn[0].unit if len({one.unit for one in drawn}) == 1 else ""
-        plotext.yticks(levels, [short(level, unit) for level in levels])
+        plotext.yticks(levels, level_texts(levels, unit))
         yield Text.from_ansi(plotext.build())
         if len(self._found.series) > MOST:
             yield Text(f"and {len(self._found.series) - MOST} more series", style="dim")
