@@ -251,3 +251,81 @@ def test_a_node_that_was_confirmed_as_off_and_answers_is_not_taken_for_off_later
     failover = rack.site.fleet.failover["a"]
     assert (failover.stage, rack.running) == ("cancelled", {"a": [], "b": [], "c": []})
     assert failover.steps[-1].startswith("web1 is not started: the pool is not active")
+
+
+def without_room(racks, by="its BMC"):
+    """Let a, with one VM that no other node can take and one that fits elsewhere, be seen off. Returns the rack and the controller."""
+    rack = racks("abc", vcpus_ratio=1)
+    rack.create("large", "a", vcpus=40)
+    rack.create("small", "a")
+    for name in "bc":
+        rack.create(f"full-{name}", name, vcpus=40)
+    controller = rack.well()
+    if by == "a person":
+        rack.machines["a"].fault = "ignores"
+        rack.machines["a"].cut()
+        rack.rounds(controller, 6)
+        rack.machines["a"].crash()
+        rack.site.fleet.failover.confirm_fenced("a")
+    rack.machines["a"].crash()
+    rack.rounds(controller, 6)
+    assert {vm.name: vm.status for vm in rack.site.fleet.failover["a"].vms} == {"large": "pending", "small": "running"}
+    return rack, controller
+
+
+def test_a_vm_that_no_other_node_can_take_is_started_on_its_own_node_when_that_returns(racks):
+    """It waited for room elsewhere without end, and the node was not used."""
+    rack, controller = without_room(racks)
+    rack.machines["a"].boot()
+    messages = rack.rounds(controller, 2)
+    assert any("large: started again" in text for text in messages), messages
+    assert (rack.machines["a"].running, rack.status("a")) == (["large"], "up")
+    assert [vm.name for vm in rack.machines["a"].world.all()] == ["large"]  # the old definition of the other one is deleted
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, {vm.name: vm.status for vm in failover.vms}) == ("cancelled", {"large": "moved", "small": "running"})
+    assert rack.rounds(controller, 3) == []
+    assert len([each for each in rack.site.fleet.allocations() if each.name == "large" and each.active]) == 1
+    rack.site.fleet.hosts["b"].vms["full-b"].stop()
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    assert "large" in rack.running["b"]  # it is protected as before
+
+
+def test_a_vm_that_no_other_node_can_take_and_that_runs_elsewhere_is_not_started_on_its_own_node(racks):
+    """Somebody has found room for it while it waited."""
+    rack, controller = without_room(racks)
+    vm = next(each for each in rack.machines["a"].world.all() if each.name == "large")
+    rack.machines["a"].boot()
+    definition = rack.site.fleet.hosts["a"].vms["large"].export().text
+    rack.site.fleet.hosts["b"].vms.import_definition(definition)
+    rack.machines["b"].world.set_status(rack.machines["b"].world.find(vm.id), "running", "started by another tool")
+    rack.rounds(controller, 3)
+    assert (rack.machines["a"].running, rack.status("a")) == ([], "up")
+    assert "large" in rack.running["b"]
+
+
+@pytest.mark.parametrize("by", ["its BMC", "a person"])
+def test_a_node_that_falls_silent_again_while_its_vms_start_there_is_fenced_anew(racks, by):
+    """From the first start on it does not count as off any more, whoever has said so."""
+    rack, controller = without_room(racks, by)
+    machine = rack.machines["a"]
+    machine.fault = ""
+    machine.boot()
+    machine.world.faults.add("vm_start", error=errors.OperationTimeoutError("no answer", outcome="unknown"), when="after")
+    rack.rounds(controller, 1)
+    assert (machine.running, rack.site.fleet.failover["a"].stage) == (["large"], "fencing")
+    machine.cut()
+    rack.site.fleet.hosts["b"].vms["full-b"].stop()
+    rack.rounds(controller, 2)
+    assert (machine.powered, machine.offs) == (False, 2)
+    assert "large" in rack.running["b"]
+
+
+def test_a_vm_that_can_not_be_started_on_its_own_node_either_is_named_in_the_end(racks):
+    rack, controller = without_room(racks)
+    rack.machines["a"].boot()
+    rack.machines["a"].world.faults.add("vm_start", error=errors.StorageError("the disk is lost"), times=None)
+    rack.rounds(controller, 70)
+    failover = rack.site.fleet.failover["a"]
+    assert (failover.stage, rack.status("a")) == ("cancelled", "up")
+    assert [vm.reason for vm in failover.vms if vm.status == "failed"] == ["large is not started: the disk is lost on a"]

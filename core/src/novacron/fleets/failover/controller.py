@@ -443,8 +443,9 @@ class FailoverController:
         if left:
             return [f"{node.name} has returned; left to do: {left[0]}"]
         steps = [*done, "it has returned, and its VMs that no other node can take are started there"]
+        self._store.confirm(failover.id, "")  # what a person has said of its power holds no longer
         self._store.advance(right, failover, "fencing", status="fencing", reason="it has returned", steps=steps)
-        return self._cancel(right, failover, node)
+        return self._cancel(right, failover.replace(confirmed_by=""), node)
 
     def _times_of(self, node: FleetNode) -> Times:
         """Return how long the parts of a node's failover took. This process knows only of parts that it has done itself."""
