@@ -1,12 +1,13 @@
 """Files that operations write to this machine: whole, or not there."""
 
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from novacron.errors import AlreadyExistsError
+from novacron.errors import AlreadyExistsError, ResourceAllocationError
 from novacron.handles.files import new_file
 
 
@@ -42,6 +43,31 @@ def test_a_file_that_is_there_or_appears_meanwhile_is_kept(tmp_path):
     with pytest.raises(AlreadyExistsError), new_file(file):
         pass
     assert os.listdir(tmp_path) == ["web.ova"]
+
+
+def write_without_end(file):
+    with new_file(file) as target:
+        while True:
+            target.write(b"x" * 65536)
+            target.flush()
+            use = shutil.disk_usage(file.parent)
+            assert use.free >= use.total // 100, "the reserve is used"
+
+
+def test_a_server_that_sends_without_end_leaves_the_disk_a_reserve(tmp_path):
+    """A file system of 8 MiB: writing ends before it is full, the error says why, and nothing half-made stays."""
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("no file system can be mounted")
+    try:
+        with pytest.raises(ResourceAllocationError, match=r"no space for more of '.web.raw.*stay free"):
+            write_without_end(tmp_path / "web.raw")
+        assert os.listdir(tmp_path) == []
+        with new_file(tmp_path / "sparse.raw") as target:  # holes need no space
+            target.seek(2**30)
+            target.write(b"end")
+        assert (tmp_path / "sparse.raw").stat().st_size == 2**30 + 3
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
 
 
 def test_a_killed_process_leaves_no_file_that_looks_whole(tmp_path):

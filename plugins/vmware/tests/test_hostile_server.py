@@ -27,6 +27,7 @@ from hypothesis import strategies as st
 import novacron
 from novacron import errors
 from novacron.errors import NovaCronError
+from novacron.handles.files import new_file
 from novacron_lab.vcenter import VCenter
 from novacron_vmware import answers, collector, inventory
 from novacron_vmware.finder import Finder
@@ -233,6 +234,36 @@ DISKS = {
     "longer than it can be": lambda: (200, {}, b"x" * 8 * MIB),
     "cut": lambda: [head("Content-Length: 9999"), b"x"],
 }
+
+
+@pytest.mark.parametrize("kind", ["endless", "chunks", "longer than it can be"])
+def test_a_downloaded_volume_is_no_longer_than_announced_and_nothing_stays(victim, server, honest_again, tmp_path, kind):
+    name = f"long-{kind.partition(' ')[0]}"
+    victim.pools.create_volume("LocalDS_0", name=name, capacity="2MiB")
+    server.change = lambda path, request, answer: DISKS[kind]() if path.startswith("/folder/") else answer
+    error = refused(lambda: victim.pools.download(name, tmp_path / "back.raw", "LocalDS_0"))
+    assert f"more than the {2 * MIB} bytes" in str(error)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["endless", "chunks"])
+def test_a_log_bundle_without_end_leaves_the_disk_a_reserve_and_nothing_stays(victim, server, honest_again, tmp_path, kind):
+    """Nobody knows how long a bundle is, so that what is free on the disk is the limit."""
+    if os.getuid() or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", tmp_path], check=False).returncode:
+        pytest.skip("no file system can be mounted")
+    try:
+        server.change = lambda path, request, answer: DISKS[kind]() if answer[2].startswith(b"bundle of") else answer
+        error = refused(lambda: _bundle(victim, tmp_path / "logs.tgz"))
+        assert isinstance(error, errors.ResourceAllocationError)
+        assert "stay free" in str(error)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def _bundle(host, file):
+    with new_file(file) as target:
+        host.native.log_bundle(target)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from novacron.plugins.driver import hookimpl
 from novacron.records.appliances import Appliance
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
+from novacron.spare_files import SpareFile
 
 if TYPE_CHECKING:  # lxml is loaded when an appliance is written or read, not with a driver
     from novacron.appliances.ovf import ApplianceDisk, Description
@@ -101,12 +102,12 @@ class Appliances:
         self, pool: str, volume: str, folder: Path, name: str, job: Job[Any], part: tuple[float, float]
     ) -> tuple[Path, int]:
         """Return a disk as a VMDK file, and the disk's size in bytes."""
-        with self._raw(pool, volume, job, part) as (raw, capacity), (folder / f"{name}.raw").open("w+b") as plain:
+        with self._raw(pool, volume, job, part) as (raw, capacity), SpareFile(folder / f"{name}.raw") as plain:
             job.report(f"fetching {volume}", part[0])
             job.raise_if_cancelled()
             self._do("volume_download", pool=pool, volume=raw, target=plain, job=Job("volume_download"))
             plain.seek(0)
-            with (folder / name).open("wb") as packed:
+            with SpareFile(folder / name) as packed:
                 vmdk.encode(plain, packed, capacity, _reporter(job, f"packing {volume}", part, capacity))
         (folder / f"{name}.raw").unlink()
         return folder / name, capacity

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from novacron.errors import ImageError
 from novacron.image_headers import EXAMINED, reference
 from novacron.jobs import Job
+from novacron.spare_files import SpareFile
 from novacron.units import format_size
 
 UNPACKED_LIMIT = 1024**4
@@ -93,7 +94,7 @@ def unpacked(path: Path, job: Job[Any], *, limit: int = UNPACKED_LIMIT) -> Path:
         return target
     part, done = target.with_name(target.name + ".part"), 0
     try:
-        with opener(path) as packed, part.open("wb") as file:
+        with opener(path) as packed, SpareFile(part) as file:
             while piece := packed.read(CHUNK):
                 done += len(piece)
                 if done > limit:

@@ -175,8 +175,10 @@ class KVMVolumes:
         from novacron_kvm.storage.streams import download
 
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
-            download(conn, found, target, job)
-            return volume_record(self._connection.name, found)
+            record = volume_record(self._connection.name, found)
+            longest = max(record.capacity_bytes, record.allocated_bytes or 0) if record.format == "raw" else None
+            download(conn, found, target, job, longest=longest)
+            return record
 
     def _backing(self, conn: Any, pool: str, name: str) -> Volume:
         """Return the volume that backs a new one; refuse one that a VM writes, or that refers to files outside of the pools."""

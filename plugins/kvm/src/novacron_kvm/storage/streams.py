@@ -81,7 +81,7 @@ def _send(stream: Any, data: bytes) -> None:
         sent += stream.send(data[sent:])
 
 
-def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any], *, most: int = 0) -> None:
+def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any], *, most: int = 0, longest: int | None = None) -> None:
     """Write a volume's content to a file, from where the file stands; holes are left out where the file can seek.
 
     Args:
@@ -90,9 +90,11 @@ def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any], *, m
         target: the file.
         job: gets the progress.
         most: how many bytes to read from the volume's beginning; 0 for all.
+        longest: how many bytes the volume can have; None if it may grow meanwhile.
 
     Raises:
-        StorageError: the file could not be written; it has a part of the content then, as after a cancel.
+        StorageError: the file could not be written, or the host sends more than the volume can have. The file has a part of the
+            content then, as after a cancel.
     """
     size, transfer = int(volume.infoFlags(libvirt.VIR_STORAGE_VOL_GET_PHYSICAL)[2]), _Transfer(job)
     holes = _has_descriptor(target) and target.seekable()
@@ -111,6 +113,13 @@ def download(connection: Any, volume: Any, target: BinaryIO, job: Job[Any], *, m
                 transfer.did(len(data), size)
             else:
                 break
+            if longest is not None and transfer.done > longest:
+                raise StorageError(
+                    f"the host sends more of {volume.name()!r} than the {longest} bytes that it can have",
+                    resource=volume.name(),
+                    hint="is this host what it says it is?",
+                    outcome="failed",
+                )
         if holes:
             target.truncate()
         target.flush()

@@ -24,6 +24,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.appliances import Appliance
 from novacron.records.vm import VM
+from novacron.spare_files import SpareFile
 from novacron_vmware.answers import received
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.lifecycle.checks import check, refuse_taken
@@ -69,7 +70,7 @@ class VMwareAppliances(VMOperations):
                 files = list[Path]()
                 for number, each in enumerate(urls):
                     files.append(Path(folder) / f"{record.name}-disk{number}.vmdk")
-                    with files[-1].open("wb") as packed:
+                    with SpareFile(files[-1]) as packed:
                         told = _teller(
                             lease, job, f"fetching disk {number}", (0.9 * number / len(urls), 0.9 * (number + 1) / len(urls))
                         )

@@ -156,7 +156,8 @@ class VMwareVolumes(VMOperations):
         """Write a volume's raw content to a file."""
         now = self.volume_get(pool, volume)
         path, datacenter = self._place(pool, now.name)
-        fetch(self._connection, _extent(path), self._connection.datacenter_of(datacenter), target, job)
+        most = max(now.capacity_bytes, now.allocated_bytes or 0)
+        fetch(self._connection, _extent(path), self._connection.datacenter_of(datacenter), target, job, most=most)
         return now
 
     @property

@@ -89,15 +89,17 @@ def fetch(
     target: BinaryIO,
     job: Job[Any],
     part: tuple[int, int | None] = (0, None),
+    most: int | None = None,
 ) -> int:
     """Write a file's content to `target` and return how many bytes it had; a cancelled job ends it.
 
     Args:
         part: the first byte and the number of bytes; None for all that follow.
+        most: the most bytes that the file can have; None if that is not known.
     """
     with _request(connection, "GET", path, datacenter, part=part) as answer:
         total, done = answer.length or 0, 0
-        for chunk in received(answer, repr(path), part[1]):
+        for chunk in received(answer, repr(path), part[1] if most is None else most):
             job.raise_if_cancelled()
             target.write(chunk)
             done += len(chunk)
