@@ -153,6 +153,60 @@ def test_an_action_asks_first_and_no_is_the_default(hosts, key, before, after):
     driven(hosts, act)
 
 
+def test_an_action_is_asked_once_for_all_marked_vms(hosts):
+    """Marks stay when the filter changes, and are gone after the action; what is not marked is not touched, the cursor's VM neither."""
+    host = hosts[0]
+    chosen = sorted((vm for vm in host.vms if vm.status == "running"), key=lambda vm: vm.name)[:2]
+    others = {vm.name: vm.status for each in hosts for vm in each.vms if vm.name not in {one.name for one in chosen}}
+
+    async def act(app, pilot):
+        table = app.query_one(VMTable)
+        for vm in chosen:
+            app.change(View(filter=f"host:{host.name} {vm.name}"))
+            await pilot.press("space")
+        assert table.marked == {(host.name, vm.id) for vm in chosen}
+        app.change(View(sort="name", reverse=True))
+        await pilot.press("x")
+        await pilot.pause()
+        assert app.screen.question == f"Stop 2 VMs: {chosen[0].name}, {chosen[1].name}?"
+        await pilot.press("y")
+        await until(pilot, lambda: all(vm.refresh().status == "stopped" for vm in chosen))
+        await until(pilot, lambda: "done" in str(app.query_one("#message").content))
+        assert not table.marked
+        await pilot.press("a")
+        assert len(table.marked) == len(others) + 2
+        await pilot.press("a")
+        assert not table.marked
+        app.change(View(group="host"))
+        await pilot.press("home", "space", "x")
+        await pilot.pause()
+        assert f"{len(host.vms)} VMs" in app.screen.question
+        await pilot.press("n")
+        await pilot.pause()
+        await pilot.press("escape")
+        assert not table.marked
+
+    driven(hosts, act)
+    assert {vm.name: vm.status for each in hosts for vm in each.vms if vm.name in others} == others
+
+
+def test_marked_vms_of_which_one_fails_are_done_but_for_that_one(hosts):
+    host = hosts[0]
+    running = next(vm for vm in host.vms if vm.status == "running")
+    stopped = next(vm for vm in host.vms if vm.status == "stopped")
+
+    async def act(app, pilot):
+        app.query_one(VMTable).marked = {(host.name, running.id), (host.name, stopped.id)}
+        await pilot.press("x")
+        await pilot.pause()
+        await pilot.press("y")
+        message = app.query_one("#message")
+        await until(pilot, lambda: f"{stopped.name}: " in str(message.content) and "possible when" in str(message.content))
+        assert running.refresh().status == "stopped"
+
+    driven(hosts, act)
+
+
 def test_a_vm_is_migrated_to_the_host_that_is_chosen_and_a_snapshot_is_made(hosts):
     source, destination = hosts
     vm = next(vm for vm in source.vms if vm.status == "running")

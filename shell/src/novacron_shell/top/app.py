@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import wait as wait_for
 from dataclasses import replace
@@ -17,12 +17,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import VerticalScroll
 from textual.widgets import Footer, HelpPanel, Input, Static
 
-from novacron.errors import NovaCronError
 from novacron.text import printable_line
 from novacron.threads import in_thread
 from novacron.units import format_duration, format_size
 from novacron_shell.repl.sparklines import sparkline
-from novacron_shell.top.actions import ACTIONS, Action
+from novacron_shell.top.actions import ACTIONS, Action, do, named
 from novacron_shell.top.detail import Detail
 from novacron_shell.top.dialogs import Choose, Confirm
 from novacron_shell.top.model import COLUMNS, HostState, View, VMState, lines
@@ -32,7 +31,7 @@ from novacron_shell.top.table import VMTable
 
 REDRAW = 0.2
 """Seconds between two redraws at least: answers of many hosts that come together are one redraw."""
-OF_THE_LIST = {"filter", "sort", "reverse", "group", "columns", "read", "clear", "console", "act"}
+OF_THE_LIST = {"filter", "sort", "reverse", "group", "columns", "read", "clear", "console", "act", "mark", "mark_all"}
 """Actions on the list of VMs."""
 HOST_COLUMNS = ("HOST", "CPU%", "LAST", "MEMORY", "VMS")
 NARROW = 60
@@ -69,6 +68,8 @@ class Top(App[None]):
         Binding("f5", "read", "Read now", show=False),
         Binding("question_mark,f1", "help", "Keys", show=False),
         Binding("escape", "clear", "Clear", show=False),
+        Binding("space", "mark", "Mark"),
+        Binding("a", "mark_all", "Mark all", show=False),
         Binding("t", "console", "Console"),
         *(Binding(action.key, f"act('{name}')", action.title) for name, action in ACTIONS.items()),
     ]
@@ -116,7 +117,9 @@ class Top(App[None]):
         """Draw what was read last."""
         self._dirty = False
         began = time.monotonic()
-        self._table.show(lines(self.reader.vms(), self.view), self.view)
+        vms = self.reader.vms()
+        self._table.marked &= {vm.key for vm in vms}
+        self._table.show(lines(vms, self.view), self.view)
         self._draw_hosts()
         self._next = time.monotonic() + DRAWN_AGAIN * (time.monotonic() - began)
 
@@ -167,7 +170,10 @@ class Top(App[None]):
             self._table.focus()
 
     def action_clear(self) -> None:
-        """Remove the filter."""
+        """Remove the filter and all marks."""
+        if self._table.marked:
+            self._table.unmark()
+            self.say("")
         self._filter.value = ""
         self._filter.remove_class("open")
         self._table.focus()
@@ -232,46 +238,72 @@ class Top(App[None]):
                 self._console(vm)
             self.refresh()
 
+    def action_mark(self) -> None:
+        """Mark the VM under the cursor, or those of the group; unmark what is marked."""
+        self._table.mark()
+        self._say_marked()
+
+    def action_mark_all(self) -> None:
+        """Mark all VMs that are listed, or none if all are marked."""
+        self._table.mark_all()
+        self._say_marked()
+
+    def _say_marked(self) -> None:
+        count = len(self._table.marked)
+        self.say(f"{count} VM{'s' if count != 1 else ''} marked; an action is for all of them, Escape unmarks" if count else "")
+
+    def _chosen(self) -> list[VMState]:
+        """Return the VMs of an action: the marked ones, otherwise the one under the cursor."""
+        marked = [vm for vm in self.reader.vms() if vm.key in self._table.marked]
+        here = self._table.selected
+        return sorted(marked, key=lambda vm: vm.name) or ([here] if here is not None else [])
+
     def action_act(self, name: str) -> None:
-        """Ask, then do something to the VM under the cursor."""
-        vm, action = self._table.selected, ACTIONS[name]
-        if vm is None or not self._visible:
+        """Ask, then do something to the marked VMs, or to the one under the cursor."""
+        chosen, action = self._chosen(), ACTIONS[name]
+        if not chosen or not self._visible:
             return
-        if vm.stale:
-            self.say(f"{vm.host} does not answer; {vm.name} can't be changed now", error=True)
+        vms, stale = [vm for vm in chosen if not vm.stale], [vm for vm in chosen if vm.stale]
+        silent = f"{', '.join(sorted({vm.host for vm in stale}))} does not answer; {named(stale)} can't be changed now"
+        if not vms:
+            self.say(silent, error=True)
         elif action.argument == "host":
-            others = [(host.name, host.name) for host in self.reader.hosts() if host.name != vm.host and host.error is None]
-            if not others:
+            here = {vm.host for vm in vms}
+            there = [host.name for host in self.reader.hosts() if host.error is None and {host.name} != here]
+            if not there:
                 self.say("there is no other host to migrate to", error=True)
                 return
             self.push_screen(
-                Choose(f"Migrate {vm.name} from {vm.host} to", others), lambda to: self._do(vm, action, to) if to else None
+                Choose(f"Migrate {named(vms)} from {', '.join(sorted(here))} to", [(host, host) for host in there]),
+                lambda to: self._do([vm for vm in vms if vm.host != to], action, to) if to else None,
             )
         else:
-            self.push_screen(
-                Confirm(f"{action.title} {vm.name} on {vm.host}?"), lambda yes: self._do(vm, action) if yes else None
-            )
+            question = f"{action.title} {named(vms, hosts=True)}?" + (f" ({silent})" if stale else "")
+            self.push_screen(Confirm(question), lambda yes: self._do(vms, action) if yes else None)
 
-    def _do(self, vm: VMState, action: Action, argument: Any = None) -> None:
-        title = f"{action.title.lower()} {vm.name}"
+    def _do(self, vms: Sequence[VMState], action: Action, argument: Any = None) -> None:
+        title = f"{action.title.lower()} {named(vms)}"
         self.say(f"{title} ...")
+        self._table.unmark()
         done: Future[None] = Future()
         self._working[done] = title
         done.add_done_callback(lambda ended: self._working.pop(ended, None))
-        in_thread(lambda: self._work(vm, action, argument), f"novacron-top-{action.title}", done)
+        in_thread(lambda: self._work(vms, action, argument), f"novacron-top-{action.title}", done)
 
-    def _work(self, vm: VMState, action: Action, argument: Any) -> None:
-        """Do it, in a thread. Whatever a driver raises is a message, and ends no screen."""
-        title = f"{action.title.lower()} {vm.name}"
-        try:
+    def _work(self, vms: Sequence[VMState], action: Action, argument: Any) -> None:
+        """Do it, in a thread."""
+        title = f"{action.title.lower()} {named(vms)}"
+        other = self.reader.host(argument) if action.argument == "host" else None
+
+        def work(vm: VMState) -> None:
             host = self.reader.host(vm.host)
-            other = self.reader.host(argument) if action.argument == "host" else None
             action.work(host.vms[vm.id] if host is not None else None, other)
-        except NovaCronError as error:
-            hint = f"; {error.hint}" if error.hint else ""
-            self._post(self.say, f"{title}: {error}{hint}", error=True)
-        except Exception as error:  # noqa: BLE001 - a defect of a driver
-            self._post(self.say, f"{title}: {type(error).__name__}: {error}", error=True)
+
+        failed = do(vms, work)
+        if len(failed) > 1:
+            failed[1:] = [f"and {len(failed) - 1} more"]
+        if failed:
+            self._post(self.say, f"{title}: {', '.join(failed)}", error=True)
         else:
             self._post(self.say, f"{title}: done")
         self.reader.read_soon()

@@ -51,6 +51,8 @@ class VMTable(ScrollView, can_focus=True):
         self._lines: Sequence[VMState | Group] = ()
         self._view = View()
         self._cursor = 0
+        self.marked: set[tuple[str, str]] = set()
+        """Host and id of each VM that is marked."""
 
     @property
     def selected(self) -> VMState | None:
@@ -58,9 +60,31 @@ class VMTable(ScrollView, can_focus=True):
         line = self._lines[self._cursor] if 0 <= self._cursor < len(self._lines) else None
         return line if isinstance(line, VMState) else None
 
+    def mark(self) -> None:
+        """Mark the VM under the cursor, or all of the group; unmark them if they are marked. The cursor goes on to the next."""
+        if not 0 <= self._cursor < len(self._lines):
+            return
+        line, next_line = self._lines[self._cursor], self._cursor + 1
+        self._switch(self._lines[next_line : next_line + line.vms] if isinstance(line, Group) else [line])
+        self.action_move(line.vms + 1 if isinstance(line, Group) else 1)
+
+    def mark_all(self) -> None:
+        """Mark all VMs of the list, or unmark them if all are marked."""
+        self._switch(self._lines)
+
+    def unmark(self) -> None:
+        """Remove all marks."""
+        self.marked.clear()
+        self.refresh()
+
+    def _switch(self, lines: Sequence[VMState | Group]) -> None:
+        keys = {line.key for line in lines if isinstance(line, VMState)}
+        self.marked = self.marked - keys if keys <= self.marked else self.marked | keys
+        self.refresh()
+
     def show(self, lines: Sequence[VMState | Group], view: View) -> None:
         """Show other lines. The cursor stays on its VM."""
-        before = self.selected
+        before, on_title = self.selected, bool(self._lines) and self._view.group == view.group
         self._lines, self._view = lines, view
         if before is not None:
             self._cursor = next(
@@ -68,8 +92,8 @@ class VMTable(ScrollView, can_focus=True):
                 self._cursor,
             )
         self._cursor = max(0, min(self._cursor, len(lines) - 1))
-        if before is None and self.selected is None and len(lines) > 1:
-            self._cursor += 1  # the first line is the title of a group
+        if before is None and self.selected is None and len(lines) > 1 and not on_title:
+            self._cursor += 1  # the first line is the title of a group, where nobody moved the cursor to
         self.virtual_size = Size(sum(COLUMNS[name].width + 1 for name in view.columns), len(lines) + 1)
         self.refresh()
 
@@ -100,14 +124,16 @@ class VMTable(ScrollView, can_focus=True):
             text = f"{line.title}  {vms}, CPU {100 * line.cpus:.0f}%, {format_size(line.memory_bytes)}"
             return Strip([Segment(printable_line(text), Style(bold=True, color="cyan", reverse=under_cursor))])
         segments = []
-        for name in self._view.columns:
+        marked = line.key in self.marked
+        for place, name in enumerate(self._view.columns):
             column = COLUMNS[name]
-            style = Style(dim=line.stale, reverse=under_cursor)
+            style = Style(dim=line.stale, reverse=under_cursor, bold=marked)
+            text = ("* " if marked and not place else "") + printable_line(column.text(line))
             if name == "status" and not line.stale:
                 style += Style.parse(STATUS_STYLE.get(line.status, "none"))
             elif name == "curve" and not under_cursor:
                 style += Style(color="cyan")
-            segments.append(Segment(_fitted(printable_line(column.text(line)), column.width, column.right) + " ", style))
+            segments.append(Segment(_fitted(text, column.width, column.right) + " ", style))
         return Strip(segments)
 
     def action_move(self, by: int) -> None:
