@@ -5,8 +5,9 @@ import itertools
 import pytest
 
 import novacron
+from novacron import errors
 from novacron.drivers.sim import world
-from novacron.workflow import steps
+from novacron.workflow import parallel, steps
 from novacron.workflow.kinds.power import STATUS_AFTER
 from novacron.workflow.run.engine import ProcessEngine
 
@@ -99,3 +100,56 @@ def test_a_step_of_which_a_function_decides_may_create_a_vm_that_a_later_one_cre
     assert (whole.when(status="running") >> linked).plan(vm).problems == ()
     assert (whole.when(status="stopped") >> linked).plan(vm).problems != ()
     assert flow.run(vm).status == "done"
+
+
+def snapshot(name="a", **options):
+    return steps.snapshot(name, **options)
+
+
+@pytest.mark.parametrize(
+    ("flow", "what"),
+    [
+        (snapshot() >> steps.migrate(to="wf2") >> snapshot(), "snapshot"),
+        (snapshot() >> steps.vm_stop() >> steps.snapshot_create(spec={"name": "a"}), "snapshot"),
+        (parallel(snapshot(), steps.tag("x") >> snapshot()), "snapshot"),
+        (snapshot().timeout(60) >> snapshot().retry(2), "snapshot"),
+        (steps.stop() >> steps.clone("copy") >> steps.vm_clone(name="copy", linked=False), "VM"),
+        (
+            steps.disk_attach(spec={"size": "1GiB", "target": "vdc"})
+            >> steps.disk_attach(spec={"size": "2GiB", "target": "vdc"}),
+            "disk",
+        ),
+    ],
+)
+def test_a_flow_that_takes_a_name_twice_is_refused_before_its_first_step(hosts, vm, flow, what):
+    """However it is begun: nothing is done that would have to be undone."""
+    before = vm.refresh().record
+    fleet_runs = novacron.fleet().runs
+    for begin in (
+        lambda: flow.run(vm, hosts=hosts),
+        lambda: flow.run([vm, hosts["wf1"].vms.create(name=f"other-{what.lower()}", memory="16MiB")], hosts=hosts),
+        lambda: fleet_runs.submit(flow, [vm]),
+        lambda: novacron.fleet().schedules.add("nightly", flow, cron="0 3 * * *", tag="x"),
+    ):
+        with pytest.raises(errors.WorkflowError, match=f"takes the {what} .* twice") as refused:
+            begin()
+        assert refused.value.outcome == "not_sent"
+        for other in hosts["wf1"].vms.list():
+            if other.id != vm.id:
+                other.delete()
+    assert vm.refresh().record == before
+    assert not vm.snapshots
+    assert not list(fleet_runs.list())
+
+
+@pytest.mark.parametrize(
+    "flow",
+    [
+        snapshot() >> steps.delete_snapshot("a") >> snapshot(),
+        snapshot().when(status="stopped") >> snapshot(),
+        snapshot().on_failure("continue") >> snapshot("b"),
+        steps.snapshot("a-{time}") >> steps.snapshot("a-{time}"),
+    ],
+)
+def test_a_flow_that_may_succeed_is_not_refused_for_its_names(vm, flow):
+    assert flow.run(vm, engine=ProcessEngine()).status == "done"

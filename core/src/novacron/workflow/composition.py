@@ -11,6 +11,7 @@ from novacron.errors import WorkflowError
 from novacron.redaction import redacted
 from novacron.text import printable_line
 from novacron.units import parse_duration
+from novacron.workflow.clashes import refuse_clashes
 from novacron.workflow.kinds.registry import default_kinds
 from novacron.workflow.nodes import (
     ACTIONS,
@@ -209,12 +210,16 @@ class Workflow:
             on_progress: called with each new progress.
             hosts: hosts by name, before the fleet's.
             max_parallel: how many of several VMs at a time.
+
+        Raises:
+            WorkflowError: the flow takes a name twice, such as that of a snapshot, so it could only fail; or its code is not here.
         """
         self.check_code()
         several = not hasattr(vm, "record")
         handles = _handles(vm)
         if not handles:
             raise WorkflowError("the flow has no VM to run for")
+        refuse_clashes(self, map(reference, handles))
         flow = self.each(handles, max_parallel=max_parallel).on_failure("stop") if several else self
         return (engine or _engine_of(handles[0])).start(flow, handles, wait=wait, on_progress=on_progress, hosts=hosts)
 

@@ -15,6 +15,7 @@ from novacron.conversion import convert
 from novacron.errors import AlreadyExistsError, InvalidSpecError, NovaCronError, SpecProblem
 from novacron.handles.collection import Collection
 from novacron.units import parse_duration
+from novacron.workflow.clashes import refuse_clashes
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.cron import FORM, times_after
 from novacron.workflow.nodes import StepNode, VMRef, all_nodes
@@ -134,6 +135,7 @@ class Schedules(Collection[Schedule]):
         """
         handles = list(vms)
         flow.check_code()
+        refuse_clashes(flow, map(reference, handles) if handles else [VMRef("", "", f"a VM with the tag {tag}")])
         problems = _problems(name, cron, timezone, misfire, handles, tag)
         if problems:
             raise InvalidSpecError("invalid schedule", problems=problems)

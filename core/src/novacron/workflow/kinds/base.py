@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from novacron.workflow.context import Context
 
 
+NAMED = frozenset({"VM", "disk", "snapshot"})
+"""Kinds of names of which a VM, or its host, has each only once."""
+
+
 class StepKind:
     """A kind of step. `context.arguments` are the step's arguments, `context.before` what `before` returned.
 
@@ -21,6 +25,9 @@ class StepKind:
     """How the step is undone; None when it can't be."""
     can_probe = True
     """Whether `probe` can determine the outcome. Without it, a step with an unknown outcome is not repeated."""
+
+    frees: frozenset[str] = NAMED
+    """The kinds of names that the step may free: all of them unless it is known to leave them."""
 
     @property
     def origin(self) -> str:
@@ -68,6 +75,10 @@ class StepKind:
         """Say what the step would change, and let `context.expected` have it, for the checks of the steps after it."""
         return ""
 
+    def takes(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        """Return the names that the step takes, each with its kind: a flow that takes one twice is refused before its first step."""
+        return ()
+
     def before(self, context: Context) -> dict[str, Any]:
         """Return what undo and probe must know of the state before; stored before the step begins."""
         return {}
@@ -104,4 +115,4 @@ class StepKind:
         context.settle()
 
 
-__all__ = ["StepKind"]
+__all__ = ["NAMED", "StepKind"]

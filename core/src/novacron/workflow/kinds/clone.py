@@ -18,12 +18,16 @@ class CloneStep(StepKind):
 
     name = "clone"
     undo_description = "delete the copy"
+    frees = frozenset()
 
     def prepare(self, name: str, linked: bool | str = False) -> dict[str, Any]:  # type: ignore[override]
         from novacron.specs import VMSpec
 
         VMSpec(name=name)
         return {"name": name, "linked": str(linked).lower() == "true"}
+
+    def takes(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        return () if "{" in arguments["name"] else (("VM", arguments["name"]),)
 
     def describe(self, arguments: dict[str, Any]) -> str:
         return f"clone to {arguments['name']!r}" + (", linked" if arguments["linked"] else "")

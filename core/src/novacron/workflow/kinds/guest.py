@@ -48,6 +48,7 @@ class RunInGuestStep(StepKind):
     """Runs a program in the guest, without a shell; an exit status other than 0 is a failure."""
 
     name = "run_in_guest"
+    frees = frozenset()
     can_probe = False
 
     def prepare(self, command: str | Sequence[str], timeout: float | str = "10m") -> dict[str, Any]:  # type: ignore[override]
@@ -82,6 +83,7 @@ class HealthyStep(StepKind):
     """Waits until the guest's agent answers, and until a program of the guest's says 0, if one is given."""
 
     name = "healthy"
+    frees = frozenset()
     undo_description = "nothing: it changed nothing"
 
     def prepare(self, within: float | str = "5m", check: str | Sequence[str] = ()) -> dict[str, Any]:  # type: ignore[override]
@@ -147,6 +149,7 @@ class NothingStep(StepKind):
     """Does nothing: a way back for what needs none, `steps.run_in_guest(...).undo(steps.nothing())`."""
 
     name = "nothing"
+    frees = frozenset()
     undo_description = "nothing"
 
     def prepare(self) -> dict[str, Any]:  # type: ignore[override]

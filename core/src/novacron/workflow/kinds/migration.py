@@ -19,6 +19,7 @@ class MigrateStep(StepKind):
     """Moves the VM to another host; undone by moving it back with the same options."""
 
     name = "migrate"
+    frees = frozenset({"VM"})  # another host has other VMs
 
     def prepare(self, to: str, uri: str | None = None, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         from novacron.specs import MigrationSpec

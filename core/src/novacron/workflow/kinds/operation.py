@@ -10,7 +10,7 @@ from novacron.errors import HostConnectionError, InvalidSpecError, SpecProblem, 
 from novacron.plugins.validation import argument_spec, declared, operations
 from novacron.redaction import redacted
 from novacron.units import parse_duration, parse_size
-from novacron.workflow.kinds.base import StepKind
+from novacron.workflow.kinds.base import NAMED, StepKind
 from novacron.workflow.kinds.clone import taken
 from novacron.workflow.kinds.power import STATUS_AFTER, gone, lacking
 
@@ -20,6 +20,14 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ("vm_migrate", "migration_check", "snapshot_check", "migration_tune", "console_open", "appliance_export", "vm_delete")
 """Operations that take or return what can't be stored, or after which there is no VM for further steps."""
+
+TAKES = {
+    "snapshot_create": ("snapshot", "spec", "name"),
+    "vm_clone": ("VM", "name"),
+    "vm_clone_instant": ("VM", "name"),
+    "disk_attach": ("disk", "spec", "target"),
+}
+"""Operations that take a name: its kind, and where it is in the arguments."""
 
 SIZE = "a size with its unit, such as 64MiB; a number without a unit is one of bytes in files and in Python"
 
@@ -117,6 +125,17 @@ class OperationStep(StepKind):
         if isinstance(value, str) and "bytes" in declared(self.name, name):
             return value.encode()
         return tuple(value) if isinstance(value, list) else value
+
+    @property
+    def frees(self) -> frozenset[str]:  # type: ignore[override]
+        return frozenset() if self.operation.reads or self.name in (*STATUS_AFTER, *TAKES) else NAMED
+
+    def takes(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        what, *path = TAKES.get(self.name, ("",))
+        found: Any = arguments if path else None
+        for part in path:
+            found = found.get(part) if isinstance(found, dict) else None
+        return ((what, found),) if isinstance(found, str) and "{" not in found else ()
 
     def check(self, context: Context) -> list[str]:
         problems, statuses = lacking(context, self.name), self.operation.statuses

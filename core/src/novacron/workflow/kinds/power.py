@@ -69,6 +69,8 @@ class PowerStep(StepKind):
         undo_description: how it is undone.
     """
 
+    frees = frozenset()
+
     def __init__(self, name: str, operation: str, sources: tuple[str, ...], target: str, undo_description: str) -> None:
         self.name, self.operation, self.sources, self.target = name, operation, sources, target
         self.undo_description = undo_description

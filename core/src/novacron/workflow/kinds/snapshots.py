@@ -23,11 +23,15 @@ class SnapshotStep(StepKind):
     """Takes a snapshot; undone by deleting it."""
 
     name = "snapshot"
+    frees = frozenset()
 
     def prepare(self, name: str, **options: Any) -> dict[str, Any]:  # type: ignore[override]
         from novacron.specs import SnapshotSpec
 
         return SnapshotSpec.parse({"name": name.replace(TIME, _now()), **options}).as_dict() | {"name": name}
+
+    def takes(self, arguments: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+        return () if "{" in arguments["name"] else (("snapshot", arguments["name"]),)
 
     def describe(self, arguments: dict[str, Any]) -> str:
         return f"snapshot {arguments['name']!r}"

@@ -20,6 +20,7 @@ class MigrateStorageStep(StepKind):
     """Moves the VM's disks to another storage pool, while it runs if it does; undone by moving them back."""
 
     name = "migrate_storage"
+    frees = frozenset()
     undo_description = "move the disks back"
 
     def prepare(self, pool: str, disks: str | Sequence[str] = ()) -> dict[str, Any]:  # type: ignore[override]

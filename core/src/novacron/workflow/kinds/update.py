@@ -16,6 +16,7 @@ class UpdateStep(StepKind):
     """Changes fields of the VM; undone by the values they had."""
 
     name = "update"
+    frees = frozenset()
     undo_description = "set the values it had"
 
     def prepare(self, **changes: Any) -> dict[str, Any]:
@@ -93,6 +94,7 @@ class TagStep(UpdateStep):
     """Adds and removes tags."""
 
     name = "tag"
+    frees = frozenset()
     undo_description = "set the tags it had"
 
     def prepare(self, *, add: list[str], remove: list[str]) -> dict[str, Any]:  # type: ignore[override]

@@ -16,6 +16,7 @@ from novacron.handles.collection import Collection
 from novacron.store.processes import ProcessRecord
 from novacron.store.runs import StoredRun
 from novacron.units import parse_duration
+from novacron.workflow.clashes import refuse_clashes
 from novacron.workflow.composition import Workflow, reference
 from novacron.workflow.nodes import VMRef, names_of
 from novacron.workflow.run.journal import Entry
@@ -153,6 +154,7 @@ class Runs(Collection[RunRecord]):
         if not handles:
             raise WorkflowError("the flow has no VM to run for")
         flow.check_code()
+        refuse_clashes(flow, map(reference, handles))
         flow.as_dict()
         whole = flow if len(handles) == 1 else flow.each(handles, max_parallel=max_parallel).on_failure("stop")
         uris = {host.name: host.uri for host in [*(vm.host for vm in handles), *flow.hosts.values()]}
