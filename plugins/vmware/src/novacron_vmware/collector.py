@@ -7,6 +7,7 @@ from typing import Any
 
 from novacron.errors import DriverError
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import Read
 from novacron_vmware.sdk import vim, vmodl
 from novacron_vmware.session import Session
 
@@ -79,7 +80,7 @@ class PropertyReader:
         wanted = PropertyCollector.PropertySpec(type=type(thing), pathSet=list(paths))
         with translated():
             answers = self.retrieve([PropertyCollector.ObjectSpec(obj=thing)], [wanted])
-        return answers[0][1] if answers else {}
+        return answers[0][1] if answers else Read()
 
     def read_all(self, things: Sequence[Any], kind: Any, paths: Sequence[str]) -> list[tuple[Any, dict[str, Any]]]:
         """Read exactly these properties of many objects, in one call for a page of them. Objects that are gone are left out."""
@@ -127,17 +128,24 @@ class PropertyReader:
         """
         collector = self.content.propertyCollector
         wanted = PropertyCollector.FilterSpec(objectSet=start, propSet=properties, reportMissingObjectsInResults=skip_missing)
-        logins, answers = self.session.logins, list[tuple[Any, dict[str, Any]]]()
+        logins, answers, seen = self.session.logins, list[tuple[Any, dict[str, Any]]](), 0
         page = collector.RetrievePropertiesEx([wanted], PropertyCollector.RetrieveOptions(maxObjects=PAGE))
         while page:
             if any(isinstance(gap.fault, vim.fault.NotAuthenticated) for item in page.objects for gap in item.missingSet or ()):
                 self.session.log_in_again(logins)
                 return self.retrieve(start, properties, skip_missing=skip_missing)
-            answers += [(item.obj, {p.name: p.val for p in item.propSet}) for item in page.objects]
-            if page.token and (not page.objects or len(answers) > MOST):
-                raise DriverError(f"the server's answer does not end: {len(answers)} objects so far", hint="is this a vCenter?")
+            answers += [(item.obj, Read((p.name, p.val) for p in item.propSet)) for item in page.objects if not _is_gone(item)]
+            seen += len(page.objects)
+            if page.token and (not page.objects or seen > MOST):
+                raise DriverError(f"the server's answer does not end: {seen} objects so far", hint="is this a vCenter?")
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
         return answers
+
+
+def _is_gone(item: Any) -> bool:
+    """Whether an object was deleted while the server collected its properties."""
+    faults = [gap.fault for gap in item.missingSet or ()]
+    return any(isinstance(fault, vmodl.fault.ManagedObjectNotFound) and fault.obj in (None, item.obj) for fault in faults)
 
 
 __all__ = ["PAGE", "PropertyReader"]

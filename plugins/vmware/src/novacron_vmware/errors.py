@@ -228,4 +228,13 @@ def translated(resource: str | None = None) -> Iterator[None]:
         raise mapped(error, resource=resource) from error
 
 
-__all__ = ["FAULTS", "mapped", "translated"]
+@contextmanager
+def faults_translated() -> Iterator[None]:
+    """Raise NovaCron's error for each fault of vSphere that no part of an operation has translated. It surrounds every operation."""
+    try:
+        yield
+    except vmodl.MethodFault as fault:
+        raise mapped(fault) from fault
+
+
+__all__ = ["FAULTS", "faults_translated", "mapped", "translated"]

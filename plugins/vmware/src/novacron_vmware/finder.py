@@ -12,6 +12,7 @@ from typing import Any
 from novacron.errors import InvalidSpecError, NotFoundError
 from novacron_vmware.collector import PropertyReader
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import Read
 from novacron_vmware.names import canonical_path, moref_of, path_part, plain_name
 from novacron_vmware.sdk import vim, vmodl
 
@@ -89,7 +90,7 @@ class Finder:
         with translated():
             known: Known = {}
             for thing, read in self._reader.retrieve(start, wanted, skip_missing=skip_missing):
-                known.setdefault(thing, {}).update(read)
+                known.setdefault(thing, Read()).update(read)
             return known
 
     def paths(self, things: Sequence[Any]) -> dict[Any, str]:

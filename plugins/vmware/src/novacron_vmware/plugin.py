@@ -66,9 +66,10 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
     system's authorities, or those in `?cafile=`; `?thumbprint=` trusts exactly one certificate (SHA-256 or SHA-1), `?verify=no` any.
     """
     from novacron_vmware.connection import VMwareConnection
+    from novacron_vmware.errors import faults_translated
 
     connection = VMwareConnection(uri, context)
-    return Driver([area(connection) for area in areas()], close=connection.close, native=connection)
+    return Driver([area(connection) for area in areas()], close=connection.close, native=connection, during=faults_translated)
 
 
 provider = DriverProvider(

@@ -13,6 +13,7 @@ from novacron.errors import AlreadyExistsError, DriverError, InvalidSpecError, I
 from novacron.jobs import Job
 from novacron.records.vm import VM, Deleted
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import vsphere
 from novacron_vmware.native.library_operations import ITEM, LibraryOperations
 from novacron_vmware.native.records import Library, LibraryItem
@@ -103,7 +104,7 @@ class VSphereLibraries(LibraryOperations):
         except BaseException:
             self._api("DELETE", ITEM, identity=made)
             raise
-        return next(each for each in self._items(known) if each.id == made)
+        return still_there(each for each in self._items(known) if each.id == made)
 
     @vsphere.operation(kind="job", destroys=True)
     def library_remove(self, library: str, item: str, job: Job[Deleted]) -> Deleted:

@@ -7,6 +7,7 @@ from typing import Any
 from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.vm import VM
+from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import vsphere
 from novacron_vmware.native.library_operations import LibraryOperations
 from novacron_vmware.native.records import LibraryItem, LibraryVersion
@@ -36,7 +37,7 @@ class VSphereLibraryTemplates(LibraryOperations):
         thing = self._connection.inventory.find(vm)
         spec = {"name": item, "library": known.id, "source_vm": thing._moId, "placement": self._placement(item)}
         made = str(self._api("POST", ITEMS, dialect=TEMPLATES, body={"spec": spec}))
-        return next(each for each in self._items(known) if each.id == made)
+        return still_there(each for each in self._items(known) if each.id == made)
 
     @vsphere.operation(kind="job")
     def library_checkout(

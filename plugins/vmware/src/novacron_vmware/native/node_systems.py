@@ -7,6 +7,7 @@ from typing import Any, Literal
 from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import NodeService, NodeTime, Setting
 from novacron_vmware.sdk import vim
@@ -106,7 +107,7 @@ class VSphereNodeSystems(NativeOperations):
         option = vim.option.OptionValue(key=name, value=_of_type(known[name], name, value))
         with translated(name):
             self._system(node, "advancedOption").UpdateOptions([option])
-        return next(each for each in self.node_setting_list(node) if each.name == name)
+        return still_there(each for each in self.node_setting_list(node) if each.name == name)
 
     def _system(self, node: str, name: str) -> Any:
         thing = self._find(vim.HostSystem, node, "node")

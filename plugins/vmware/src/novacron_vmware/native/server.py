@@ -7,6 +7,7 @@ from typing import Any
 from novacron.errors import InvalidSpecError, InvalidStateError, NotFoundError, SpecProblem
 from novacron.records.vm import Deleted
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import License, Permission, Role, ServerSession, Setting
 from novacron_vmware.sdk import vim
@@ -187,7 +188,7 @@ class VSphereServer(NativeOperations):
             typed = int(value)
         with translated(name):
             self._manager("setting", "advanced settings").UpdateOptions([vim.option.OptionValue(key=name, value=typed)])
-        return next(each for each in self.setting_list() if each.name == name)
+        return still_there(each for each in self.setting_list() if each.name == name)
 
     def _permitted(self, text: str) -> Any:
         return self._connection.content.rootFolder if text == "/" else self._any(text)

@@ -9,6 +9,7 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateEr
 from novacron.jobs import Job
 from novacron.records.vm import Deleted
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.names import escaped_name, plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import PortGroup, Switch
@@ -57,7 +58,7 @@ class VSphereSwitches(NativeOperations):
             bridge = vim.host.VirtualSwitch.BondBridge(nicDevice=list(uplinks)) if uplinks else None
             with translated(name):
                 system.AddVirtualSwitch(name, vim.host.VirtualSwitch.Specification(numPorts=128, mtu=mtu, bridge=bridge))
-            return next(switch for switch in self._standard(node) if switch.name == name)
+            return still_there(switch for switch in self._standard(node) if switch.name == name)
         if any(switch.name == name for switch in self.switch_list()):
             raise AlreadyExistsError(f"a switch {name!r} is already there", resource=name, hint="give another name")
         config = Distributed.ConfigSpec(name=escaped_name(name), maxMtu=mtu)
@@ -65,7 +66,7 @@ class VSphereSwitches(NativeOperations):
             config.uplinkPortPolicy = vim.DistributedVirtualSwitch.NameArrayUplinkPortPolicy(uplinkPortName=list(uplinks))
         folder = self._network_folder(datacenter)
         self._run(name, lambda: folder.CreateDVS_Task(vim.DistributedVirtualSwitch.CreateSpec(configSpec=config)), job)
-        return next(switch for switch in self.switch_list() if switch.name == name and switch.kind == "distributed")
+        return still_there(switch for switch in self.switch_list() if switch.name == name and switch.kind == "distributed")
 
     @vsphere.operation(kind="job")
     def switch_attach(self, switch: str, nodes: tuple[str, ...], job: Job[Switch], uplinks: tuple[str, ...] = ()) -> Switch:
@@ -78,7 +79,7 @@ class VSphereSwitches(NativeOperations):
         """
         backing = vim.dvs.HostMember.PnicBacking(pnicSpec=[vim.dvs.HostMember.PnicSpec(pnicDevice=nic) for nic in uplinks])
         self._member(switch, nodes, "add", job, backing=backing)
-        return next(each for each in self.switch_list() if each.name == self._switch_name(switch))
+        return still_there(each for each in self.switch_list() if each.name == self._switch_name(switch))
 
     @vsphere.operation(kind="job", destroys=True)
     def switch_detach(self, switch: str, nodes: tuple[str, ...], job: Job[Switch]) -> Switch:
@@ -89,7 +90,7 @@ class VSphereSwitches(NativeOperations):
             nodes: the nodes.
         """
         self._member(switch, nodes, "remove", job)
-        return next(each for each in self.switch_list() if each.name == self._switch_name(switch))
+        return still_there(each for each in self.switch_list() if each.name == self._switch_name(switch))
 
     def _switch_name(self, switch: str) -> str:
         thing = self._find(vim.DistributedVirtualSwitch, switch, "distributed switch")

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron_vmware.devices import find_disk, split_path
+from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import VMDevice
 from novacron_vmware.placement import find_store
@@ -103,7 +104,7 @@ class VSphereVMDevices(NativeOperations):
         found.backing.diskMode = mode
         change = Device.VirtualDeviceSpec(operation="edit", device=found)
         self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
-        return next(each for each in self.vm_device_list(vm) if each.key == found.key)
+        return still_there(each for each in self.vm_device_list(vm) if each.key == found.key)
 
     def _connected(self, vm: str, device: str, *, connected: bool) -> VMDevice:
         thing = self._vm(vm)
@@ -117,7 +118,7 @@ class VSphereVMDevices(NativeOperations):
         found.connectable.startConnected = connected
         change = Device.VirtualDeviceSpec(operation="edit", device=found)
         self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
-        return next(each for each in self.vm_device_list(vm) if each.key == found.key)
+        return still_there(each for each in self.vm_device_list(vm) if each.key == found.key)
 
     def _vm(self, text: str) -> Any:
         return self._connection.inventory.find(text)

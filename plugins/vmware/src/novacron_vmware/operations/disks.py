@@ -11,6 +11,7 @@ from novacron.records.vm import VM
 from novacron.units import format_size
 from novacron_vmware.devices import DISK_MOST, Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import attach, drive, floppy_medium, medium
@@ -43,10 +44,10 @@ class VMwareDisks(VMOperations):
                 drive(connection, adding, spec.path or spec.source or "", spec, connection.datacenter_thing(thing))
                 self._reconfigure(thing, record.name, deviceChange=adding.changes)
             devices = self._devices(thing)
-            target, device = next((t, d) for t, d in places(devices) if t not in before)
+            target, device = still_there((t, d) for t, d in places(devices) if t not in before)
             if spec.path and spec.device == "disk":
                 self._keep(thing, record.name, device.backing.uuid)
-        return next(d for d in disk_records(devices) if d.target == target)
+        return still_there(d for d in disk_records(devices) if d.target == target)
 
     @hookimpl
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
@@ -114,7 +115,7 @@ class VMwareDisks(VMOperations):
 
     def _edit(self, thing: Any, name: str, disk: str, device: Any) -> Disk:
         self._edit_device(thing, name, device)
-        return next(d for d in disk_records(self._devices(thing)) if d.target == disk)
+        return still_there(d for d in disk_records(self._devices(thing)) if d.target == disk)
 
     def _keep(self, thing: Any, name: str, identity: str) -> None:
         """Remember that a disk was there before the VM: it stays when the VM is deleted."""

@@ -64,7 +64,8 @@ class VMwareMigration(VMOperations):
                 hint="fix these problems first; migration_check checks again",
             )
         job.raise_if_cancelled()
-        task = thing.RelocateVM_Task(self._relocate(thing, record, to, spec), "defaultPriority")
+        with translated(record.name):
+            task = thing.RelocateVM_Task(self._relocate(thing, record, to, spec), "defaultPriority")
         try:
             self._connection.wait(task, resource=record.name, job=job, seconds=spec.deadline)
         except OperationTimeoutError as error:
@@ -202,7 +203,8 @@ class VMwareMigration(VMOperations):
         """Whether a VM is in a resource pool of the same cluster or single node as this one; it stays in its own then."""
         now = self._connection.read(thing, ["resourcePool"]).get("resourcePool")
         owners = dict(self._connection.read_all([each for each in (now, pool) if each], vim.ResourcePool, ["owner"]))
-        return now in owners and pool in owners and bool(owners[now]["owner"] == owners[pool]["owner"])
+        own, other = (owners.get(each, {}).get("owner") for each in (now, pool))  # None if it was deleted meanwhile
+        return own is not None and bool(own == other)
 
     def _server_check(self, thing: Any, relocate: Any) -> tuple[list[str], list[str]]:
         """Let vCenter look: CheckRelocate, where there is one (an ESXi has none)."""

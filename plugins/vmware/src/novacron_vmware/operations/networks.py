@@ -14,6 +14,7 @@ from novacron.plugins import hookimpl
 from novacron.records.networks import Network
 from novacron.records.vm import Deleted
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.names import plain_name
 from novacron_vmware.networks.port_groups import network_systems, node_groups, reconfigure, uplinks
 from novacron_vmware.sdk import vim
@@ -123,7 +124,7 @@ class VMwareNetworks(VMOperations):
         """Return a network by name, inventory path or id; an ambiguous name is refused."""
         known = self._all()
         thing = self._connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=known)
-        return next(each for each in known if each[0] == thing)
+        return still_there(each for each in known if each[0] == thing)
 
     def _switches(self) -> dict[Any, str]:
         """Return the names of the distributed switches, read at once: a switch may be deleted while networks are listed."""

@@ -16,6 +16,7 @@ from novacron.records.nics import NIC, NICAddress
 from novacron.records.vm import VM
 from novacron_vmware.devices import card, find_nic, nic_records, problems_of_nic
 from novacron_vmware.errors import translated
+from novacron_vmware.gone import still_there
 from novacron_vmware.placement import backing
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
@@ -40,7 +41,7 @@ class VMwareNICs(VMOperations):
         change = Device.VirtualDeviceSpec(operation="add", device=card(spec, self._backing(thing, spec), -2))
         with translated(record.name):
             self._reconfigure(thing, record.name, deviceChange=[change])
-        return next(nic for nic in self._nics(thing) if nic.mac not in before)
+        return still_there(nic for nic in self._nics(thing) if nic.mac not in before)
 
     @hookimpl
     def nic_detach(self, vm: str, nic: str) -> VM:
@@ -57,7 +58,7 @@ class VMwareNICs(VMOperations):
         thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped", full=False)
         device = find_nic(self._devices(thing), nic, record.name)
         given = spec.model_fields_set
-        there = next(each for each in self._nics(thing) if each.mac == nic.lower())
+        there = still_there(each for each in self._nics(thing) if each.mac == nic.lower())
         self._check(spec if spec.network else spec.model_copy(update={"network": there.network}), record.name)
         for field in ("mac", "model"):
             if field in given and (getattr(spec, field) or getattr(there, field)).lower() != getattr(there, field):
@@ -114,7 +115,7 @@ class VMwareNICs(VMOperations):
 
     def _edit(self, thing: Any, name: str, nic: str, device: Any) -> NIC:
         self._edit_device(thing, name, device)
-        return next(each for each in self._nics(thing) if each.mac == nic.lower())
+        return still_there(each for each in self._nics(thing) if each.mac == nic.lower())
 
 
 __all__ = ["VMwareNICs"]

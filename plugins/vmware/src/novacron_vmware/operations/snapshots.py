@@ -10,6 +10,7 @@ from novacron.errors import (
     GuestAgentUnavailableError,
     InvalidSpecError,
     InvalidStateError,
+    NotFoundError,
     SnapshotNotFoundError,
     SpecProblem,
 )
@@ -20,6 +21,7 @@ from novacron.records.vm import VM, Status
 from novacron_vmware.devices import disk_records
 from novacron_vmware.errors import translated
 from novacron_vmware.followed import SUMMARY
+from novacron_vmware.gone import still_there
 from novacron_vmware.names import plain_name
 from novacron_vmware.records import AROUND, FULL, STATUSES, record_of, summary_record
 from novacron_vmware.sdk import vim
@@ -59,7 +61,9 @@ class VMwareSnapshots(VMOperations):
             kept = self._connection.wait(task, resource=record.name, job=job)
         try:
             job.raise_if_cancelled()
-            return next(each for each in self._records(self._connection.read(thing, TREE)) if each.id == kept._moId)
+            return still_there(each for each in self._records(self._connection.read(thing, TREE)) if each.id == kept._moId)
+        except NotFoundError:
+            raise  # another client has deleted the snapshot, or the VM with it
         except BaseException:
             self._remove(thing, record.name, kept, children=False)
             raise
@@ -121,7 +125,7 @@ class VMwareSnapshots(VMOperations):
         """Return one."""
         listed = self.snapshot_list(vm)
         chosen = one_of(vm, snapshot, [(each.name, str(each.id)) for each in listed])
-        return next(each for each in listed if each.id == chosen)
+        return still_there(each for each in listed if each.id == chosen)
 
     @hookimpl
     def snapshot_revert(self, vm: str, snapshot: str, job: Job[VM]) -> VM:

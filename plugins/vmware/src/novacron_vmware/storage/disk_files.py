@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import ImageNotFoundError, InvalidSpecError
 from novacron.jobs import Job
 from novacron_vmware.devices import BUSES, Adding, split_path
+from novacron_vmware.gone import still_there
 from novacron_vmware.placement import datastores, image_path
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_users import refuse_users
@@ -144,7 +145,7 @@ def grow(connection: VMwareConnection, thing: Any, name: str, path: str, spec: D
         InvalidSpecError: the size is smaller than the image.
     """
     devices = connection.read(thing, ["config.hardware.device"])["config.hardware.device"]
-    device = next(each for each in devices if isinstance(each, Disk) and each.backing.fileName == path)
+    device = still_there(each for each in devices if isinstance(each, Disk) and each.backing.fileName == path)
     try:
         size = spec.size_of_copy(int(device.capacityInKB) * 1024, name) // 1024
     except InvalidSpecError:
