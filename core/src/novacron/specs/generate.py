@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
 
 from novacron import specs
 from novacron.specs.spec import Spec
@@ -49,16 +50,22 @@ def lines() -> Iterator[str]:
     yield HEAD + "\n    " + ",\n    ".join(sorted((each.__name__ for each in classes), key=_ruff_order)) + ",\n)"
     names = []
     for each in classes:
-        for suffix, left_out in (("Fields", ""), ("Options", "name")):
-            if left_out and left_out not in each.model_fields:
-                continue
-            names.append(_keywords(each.__name__, suffix))
-            yield f"\n\nclass {names[-1]}(TypedDict, total=False):"
-            yield f'    """The fields of `{each.__name__}`{" but for its name" if left_out else ""}."""\n'
-            for field, info in each.model_fields.items():
-                if field != left_out:
-                    yield f"    {field}: {_type(info.annotation, info.metadata)}"
+        inherited, fields = "TypedDict", each.model_fields
+        if "name" in fields:
+            names.append(inherited := _keywords(each.__name__, "Options"))
+            yield f"\n\nclass {inherited}(TypedDict, total=False):"
+            yield f'    """The fields of `{each.__name__}` but for its name."""\n'
+            yield from (_field(name, info) for name, info in fields.items() if name != "name")
+            fields = {"name": fields["name"]}
+        names.append(_keywords(each.__name__, "Fields"))
+        yield f"\n\nclass {names[-1]}({inherited}, total=False):"
+        yield f'    """The fields of `{each.__name__}`."""\n'
+        yield from (_field(name, info) for name, info in fields.items())
     yield "\n\n__all__ = [\n" + "".join(f'    "{name}",\n' for name in sorted(names, key=_ruff_order)) + "]"
+
+
+def _field(name: str, info: FieldInfo) -> str:
+    return f"    {name}: {_type(info.annotation, info.metadata)}"
 
 
 def _keywords(spec: str, suffix: str) -> str:

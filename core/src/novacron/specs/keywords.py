@@ -39,17 +39,6 @@ from novacron.specs import (
 )
 
 
-class ApplianceFields(TypedDict, total=False):
-    """The fields of `ApplianceSpec`."""
-
-    name: str | None
-    pool: str
-    networks: Mapping[str, str]
-    tags: Iterable[str]
-    metadata: Mapping[str, str]
-    start: bool
-
-
 class ApplianceOptions(TypedDict, total=False):
     """The fields of `ApplianceSpec` but for its name."""
 
@@ -60,6 +49,12 @@ class ApplianceOptions(TypedDict, total=False):
     start: bool
 
 
+class ApplianceFields(ApplianceOptions, total=False):
+    """The fields of `ApplianceSpec`."""
+
+    name: str | None
+
+
 class CPUTopologyFields(TypedDict, total=False):
     """The fields of `CPUTopology`."""
 
@@ -68,17 +63,16 @@ class CPUTopologyFields(TypedDict, total=False):
     threads: int
 
 
-class ChannelFields(TypedDict, total=False):
-    """The fields of `ChannelSpec`."""
-
-    name: str
-    path: str | None
-
-
 class ChannelOptions(TypedDict, total=False):
     """The fields of `ChannelSpec` but for its name."""
 
     path: str | None
+
+
+class ChannelFields(ChannelOptions, total=False):
+    """The fields of `ChannelSpec`."""
+
+    name: str
 
 
 class CloudInitFields(TypedDict, total=False):
@@ -131,35 +125,6 @@ class DiskLimitsFields(TypedDict, total=False):
     total_iops: int | None
 
 
-class DiskFields(TypedDict, total=False):
-    """The fields of `DiskSpec`."""
-
-    size: int | str | None
-    source: str | None
-    path: str | None
-    copy_mode: Literal["backing", "full"]
-    pool: str
-    name: str | None
-    device: Literal["disk", "cdrom", "floppy"]
-    bus: Literal["virtio", "scsi", "sata", "ide", "usb", "nvme"] | None
-    format: Literal["qcow2", "raw", "vmdk", "vdi"]
-    target: str | None
-    preallocate: bool
-    read_only: bool
-    shareable: bool
-    boot_order: int | None
-    serial: str | None
-    cache: Literal["default", "none", "writethrough", "writeback", "directsync", "unsafe"] | None
-    io: Literal["native", "threads", "io_uring"] | None
-    discard: Literal["unmap", "ignore"] | None
-    detect_zeroes: Literal["off", "on", "unmap"] | None
-    wwn: str | None
-    iothread: int | None
-    queues: int | None
-    limits: DiskLimits | DiskLimitsFields | None
-    encryption: str | None
-
-
 class DiskOptions(TypedDict, total=False):
     """The fields of `DiskSpec` but for its name."""
 
@@ -186,6 +151,12 @@ class DiskOptions(TypedDict, total=False):
     queues: int | None
     limits: DiskLimits | DiskLimitsFields | None
     encryption: str | None
+
+
+class DiskFields(DiskOptions, total=False):
+    """The fields of `DiskSpec`."""
+
+    name: str | None
 
 
 class DisplayFields(TypedDict, total=False):
@@ -364,28 +335,6 @@ class NUMANodeFields(TypedDict, total=False):
     host_nodes: str | None
 
 
-class NetworkFields(TypedDict, total=False):
-    """The fields of `NetworkSpec`."""
-
-    name: str
-    type: Literal["nat", "routed", "isolated", "bridged", "open", "macvtap"]
-    bridge: str | None
-    device: str | None
-    cidr: IPv4Interface | str | IPv6Interface | None
-    dhcp_start: IPv4Address | str | IPv6Address | None
-    dhcp_end: IPv4Address | str | IPv6Address | None
-    dhcp_hosts: Sequence[DHCPHostSpec | DHCPHostFields]
-    dns_hosts: Sequence[DNSHostSpec | DNSHostFields]
-    domain: str | None
-    portgroups: Sequence[PortGroupSpec | PortGroupFields]
-    vlan: int | None
-    openvswitch: bool
-    mtu: int | None
-    stp: bool | None
-    forward_delay: int | None
-    autostart: bool
-
-
 class NetworkOptions(TypedDict, total=False):
     """The fields of `NetworkSpec` but for its name."""
 
@@ -407,14 +356,10 @@ class NetworkOptions(TypedDict, total=False):
     autostart: bool
 
 
-class PortGroupFields(TypedDict, total=False):
-    """The fields of `PortGroupSpec`."""
+class NetworkFields(NetworkOptions, total=False):
+    """The fields of `NetworkSpec`."""
 
     name: str
-    default: bool
-    vlan: int | None
-    inbound_bytes_per_second: int | str | None
-    outbound_bytes_per_second: int | str | None
 
 
 class PortGroupOptions(TypedDict, total=False):
@@ -424,6 +369,12 @@ class PortGroupOptions(TypedDict, total=False):
     vlan: int | None
     inbound_bytes_per_second: int | str | None
     outbound_bytes_per_second: int | str | None
+
+
+class PortGroupFields(PortGroupOptions, total=False):
+    """The fields of `PortGroupSpec`."""
+
+    name: str
 
 
 class SecurityLabelFields(TypedDict, total=False):
@@ -446,16 +397,6 @@ class SerialFields(TypedDict, total=False):
     file: str | None
 
 
-class SnapshotFields(TypedDict, total=False):
-    """The fields of `SnapshotSpec`."""
-
-    name: str
-    description: str
-    memory: bool | None
-    quiesce: bool
-    kind: Literal["internal", "external"] | None
-
-
 class SnapshotOptions(TypedDict, total=False):
     """The fields of `SnapshotSpec` but for its name."""
 
@@ -465,16 +406,10 @@ class SnapshotOptions(TypedDict, total=False):
     kind: Literal["internal", "external"] | None
 
 
-class StoragePoolFields(TypedDict, total=False):
-    """The fields of `StoragePoolSpec`."""
+class SnapshotFields(SnapshotOptions, total=False):
+    """The fields of `SnapshotSpec`."""
 
     name: str
-    type: Literal["dir", "fs", "netfs", "logical", "iscsi", "rbd"]
-    path: str | None
-    source_host: str | None
-    source_path: str | None
-    source_name: str | None
-    autostart: bool
 
 
 class StoragePoolOptions(TypedDict, total=False):
@@ -488,13 +423,10 @@ class StoragePoolOptions(TypedDict, total=False):
     autostart: bool
 
 
-class TemplateFields(TypedDict, total=False):
-    """The fields of `TemplateSpec`."""
+class StoragePoolFields(StoragePoolOptions, total=False):
+    """The fields of `StoragePoolSpec`."""
 
     name: str
-    description: str
-    tags: Iterable[str]
-    seal: bool
 
 
 class TemplateOptions(TypedDict, total=False):
@@ -505,14 +437,10 @@ class TemplateOptions(TypedDict, total=False):
     seal: bool
 
 
-class TrafficFilterFields(TypedDict, total=False):
-    """The fields of `TrafficFilterSpec`."""
+class TemplateFields(TemplateOptions, total=False):
+    """The fields of `TemplateSpec`."""
 
     name: str
-    rules: Sequence[FilterRule | FilterRuleFields]
-    default: Literal["allow", "deny"]
-    anti_spoofing: bool
-    native: str | None
 
 
 class TrafficFilterOptions(TypedDict, total=False):
@@ -524,65 +452,10 @@ class TrafficFilterOptions(TypedDict, total=False):
     native: str | None
 
 
-class VMFields(TypedDict, total=False):
-    """The fields of `VMSpec`."""
+class TrafficFilterFields(TrafficFilterOptions, total=False):
+    """The fields of `TrafficFilterSpec`."""
 
     name: str
-    id: UUID | str | None
-    vcpus: int
-    vcpus_max: int | None
-    memory: int | str
-    memory_max: int | str | None
-    max_memory: int | str | None
-    arch: str | None
-    machine: str | None
-    virt_type: Literal["kvm", "qemu"] | None
-    cpu_mode: Literal["default", "host-model", "host-passthrough", "maximum"]
-    cpu_model: str | None
-    cpu_features: Iterable[str]
-    topology: CPUTopology | CPUTopologyFields | None
-    numa: Sequence[NUMANodeSpec | NUMANodeFields]
-    memory_backing: MemoryBackingSpec | MemoryBackingFields
-    iothreads: int
-    features: FeaturesSpec | FeaturesFields
-    clock: str
-    launch_security: LaunchSecuritySpec | LaunchSecurityFields | None
-    watchdog: Literal["reset", "shutdown", "poweroff", "pause", "none", "dump", "inject-nmi"] | None
-    vsock: bool
-    firmware: Literal["bios", "uefi", "uefi-secure"]
-    tpm: bool
-    kernel: KernelSpec | KernelFields | None
-    iso: str | None
-    boot_menu: float | str | timedelta | None
-    system_info: Mapping[Literal["manufacturer", "product", "version", "serial", "sku", "family"], str]
-    cpuset: str | None
-    confined: bool
-    security_labels: Sequence[SecurityLabelSpec | SecurityLabelFields]
-    panic: Literal["isa", "hyperv", "pseries", "s390"] | None
-    usb_controller: Literal["none", "piix3-uhci", "ehci", "nec-xhci", "qemu-xhci"] | None
-    scsi_controller: Literal["virtio-scsi", "lsilogic", "lsisas1068", "lsisas1078"] | None
-    pcie_ports: int | None
-    virtio_serial_ports: int | None
-    disks: Sequence[DiskSpec | DiskFields]
-    nics: Sequence[NICSpec | NICFields]
-    serial: SerialSpec | SerialFields
-    channels: Sequence[ChannelSpec | ChannelFields]
-    display: DisplaySpec | DisplayFields | None
-    video: Literal["vga", "virtio", "qxl", "cirrus", "bochs", "ramfb", "none"] | None
-    sound: Literal["ich6", "ich9", "ac97", "usb"] | None
-    host_devices: Sequence[HostDeviceSpec | HostDeviceFields]
-    filesystems: Sequence[FilesystemSpec | FilesystemFields]
-    balloon: bool
-    guest_agent: bool
-    rng: bool
-    cloud_init: CloudInitSpec | CloudInitFields | None
-    tags: Iterable[str]
-    metadata: Mapping[str, str]
-    description: str
-    autostart: bool
-    start: bool
-    node: str | None
-    native: Mapping[str, Any]
 
 
 class VMOptions(TypedDict, total=False):
@@ -645,6 +518,12 @@ class VMOptions(TypedDict, total=False):
     native: Mapping[str, Any]
 
 
+class VMFields(VMOptions, total=False):
+    """The fields of `VMSpec`."""
+
+    name: str
+
+
 class VMUpdateFields(TypedDict, total=False):
     """The fields of `VMUpdate`."""
 
@@ -674,17 +553,6 @@ class VMUpdateFields(TypedDict, total=False):
     rng: bool | None
 
 
-class VolumeFields(TypedDict, total=False):
-    """The fields of `VolumeSpec`."""
-
-    name: str
-    capacity: int | str | None
-    format: Literal["qcow2", "raw", "vmdk", "vdi"]
-    backing: str | None
-    preallocate: bool
-    encryption: str | None
-
-
 class VolumeOptions(TypedDict, total=False):
     """The fields of `VolumeSpec` but for its name."""
 
@@ -693,6 +561,12 @@ class VolumeOptions(TypedDict, total=False):
     backing: str | None
     preallocate: bool
     encryption: str | None
+
+
+class VolumeFields(VolumeOptions, total=False):
+    """The fields of `VolumeSpec`."""
+
+    name: str
 
 
 __all__ = [
