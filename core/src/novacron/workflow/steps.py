@@ -143,7 +143,6 @@ if (
 ):  # type checkers find misspelt steps: they know the operations of the contract, and a plugin's decorated functions
     Step = Callable[..., Workflow]
     address_list: Step
-    appliance_export: Step
     checkpoint_list: Step
     console_endpoint: Step
     console_screenshot: Step
