@@ -11,9 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 import novacron
-from novacron_lab import Lab, cgroups, network, requirements, supervisor
+from novacron_lab import Lab, cgroups, emulators, network, requirements, supervisor
 from novacron_lab.commands import lab as commands
 from novacron_lab.demo import _make_private
+from novacron_lab.guest import Guest
 from novacron_lab.lab import lab_folder
 from novacron_lab.running import LabError, run
 
@@ -67,6 +68,27 @@ def everything_of(name):
                 processes.append(command)
     groups = [path for path, *_ in os.walk("/sys/fs/cgroup") if f"/novacron-{name}-" in path]  # others' groups may go meanwhile
     return namespaces + processes + groups + ([str(lab_folder(name))] if lab_folder(name).exists() else [])
+
+
+@pytest.mark.lab
+def test_what_libvirtd_knows_of_an_emulator_is_known_to_the_hosts_of_later_labs(tmp_path, monkeypatch):
+    Guest(tmp_path).install()  # else it would be built anew for this cache
+    usual = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "novacron"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "novacron" / "emulators").mkdir(parents=True)
+    (tmp_path / "novacron" / "emulators" / "of-a-test.xml").touch()
+    for built in usual.glob("guest-*"):
+        (tmp_path / "novacron" / built.name).symlink_to(built)
+    seen = []
+    for number in range(2):
+        lab = Lab.up(hosts=1, name=f"known{number}-{os.getpid()}", temporary=True)
+        try:
+            assert lab.hosts[0].exec("ls", emulators.SEEN).stdout.split() == [file.name for file in emulators.folder().iterdir()]
+        finally:
+            lab.down()
+        seen.append({file.name: file.stat().st_mtime_ns for file in emulators.folder().iterdir()})
+    assert len(seen[0]) == 1, "the emulator that is asked for when a host starts"
+    assert seen[1] == seen[0], "the second host has not examined it again"
 
 
 @pytest.mark.lab

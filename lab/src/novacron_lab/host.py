@@ -23,7 +23,7 @@ from pathlib import Path
 import msgspec
 
 from novacron.secrets import environment_without_secrets
-from novacron_lab import cgroups, leases, network, supervisor
+from novacron_lab import cgroups, emulators, leases, network, supervisor
 from novacron_lab.certificates import make_certificate
 from novacron_lab.running import LabError, ProcessIdentity, run
 
@@ -84,6 +84,7 @@ class LabHost(msgspec.Struct, frozen=True):
             private = folder / path.strip("/").replace("/", "-")
             private.mkdir()
             folders[str(private)] = path
+        folders[str(emulators.folder())] = emulators.SEEN
         make_certificate(authority, folder / "etc-libvirt" / "pki", self.name, self.address)
         groups = cgroups.make(self.namespace)
         config = folder / "config.json"

@@ -289,6 +289,7 @@ def schema():
     return etree.RelaxNG(etree.parse(SCHEMA))
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
 def test_every_spec_becomes_valid_domain_xml(schema, spec):
@@ -296,6 +297,7 @@ def test_every_spec_becomes_valid_domain_xml(schema, spec):
     schema.assertValid(etree.fromstring(text))
 
 
+@pytest.mark.slow
 @settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(spec=specs())
 def test_what_was_written_is_read_back(spec):

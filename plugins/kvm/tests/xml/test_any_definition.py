@@ -26,6 +26,7 @@ SCHEMAS = Path("/usr/share/libvirt/schemas")
 RNG = "{http://relaxng.org/ns/structure/1.0}"
 NUMBERS = {"unsignedInt", "unsignedLong", "int", "integer", "long", "unsignedShort", "positiveInteger", "short", "double"}
 FOREIGN = "urn:example:tool"
+pytestmark = pytest.mark.slow  # its documents take ten seconds; what they check is libvirt's schema and lxml, with any Python
 
 
 class Grammar:
