@@ -148,7 +148,10 @@ def test_the_fleet_is_kept_and_its_vms_found_wherever_they_are(novacron):
     assert [s["status"] for s in json.loads(moved.stdout)["steps"]] == ["done", "done", "done"]
     planned = novacron("flow", "plan", names[0], "migrate:two", "snapshot:after")
     assert "undo" in planned.stdout
-    failing = novacron("flow", "run", names[0], "snapshot:x", "snapshot:x")
+    twice = novacron("flow", "run", names[0], "snapshot:x", "snapshot:x")
+    assert twice.returncode == errors.WorkflowError.exit_code
+    assert f"takes the snapshot 'x' of {names[0]} twice" in twice.stderr
+    failing = novacron("flow", "run", names[0], "snapshot:x", "delete_snapshot:nope")
     assert failing.returncode == errors.WorkflowError.exit_code
     assert "undone" in failing.stderr
 
@@ -249,14 +252,14 @@ def test_runs_are_listed_shown_resumed_and_begun_again(novacron):
     """Each command is a process of its own: what they know of each other's runs is in the database."""
     sim = ("-c", "sim://runs?vms=2")
     assert novacron(*sim, "flow", "run", "vm-00001", "start", "snapshot:a").returncode == 0
-    failing = novacron(*sim, "flow", "run", "vm-00002", "snapshot:x", "snapshot:x")
+    failing = novacron(*sim, "flow", "run", "vm-00002", "snapshot:x", "delete_snapshot:nope")
     assert failing.returncode == errors.WorkflowError.exit_code
     found = json.loads(novacron("run", "list", "-o", "json").stdout)
     assert [(run["status"], run["vms"][0]["name"]) for run in found] == [("undone", "vm-00002"), ("done", "vm-00001")]
     failed = found[0]["id"]
     assert novacron("run", "list", "-o", "name").stdout.split() == [run["id"] for run in found]
     shown = novacron("run", "show", failed[:6]).stdout
-    assert "! snapshot 'x'  failed" in shown
+    assert "! delete the snapshot 'nope'  failed" in shown
     assert "< snapshot 'x'  undone" in shown
     assert [line.split()[2] for line in novacron("run", "show", failed, "--history").stdout.splitlines()[1:]] == [
         "started",
