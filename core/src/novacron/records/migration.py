@@ -44,6 +44,8 @@ class MigrationReport(Record, frozen=True):
         total_seconds: Duration of the migration in seconds.
         downtime_seconds: Time in seconds for which the guest stood still; None if the hypervisor did not report it.
         transferred_bytes: Bytes that were sent; None if the hypervisor did not report them.
+        kept: Files of the VM that were copied and still are on the host that it left: something there or on another host may need them.
+        hint: Why files were kept, and what deletes them later; None if none were.
         native: Further values in the hypervisor's own words.
     """
 
@@ -54,6 +56,8 @@ class MigrationReport(Record, frozen=True):
     total_seconds: float
     downtime_seconds: float | None = None
     transferred_bytes: int | None = None
+    kept: tuple[str, ...] = ()
+    hint: str | None = None
     native: dict[str, Any] = msgspec.field(default_factory=dict)
 
 

@@ -80,7 +80,10 @@ def _moved(vm: Any, source: str, output: str) -> None:
     downtime = "" if report.downtime_seconds is None else f", down for {format_duration(report.downtime_seconds)}"
     sent = "" if report.transferred_bytes is None else f", {format_size(report.transferred_bytes)} sent"
     took = format_duration(report.total_seconds)
-    tell(f"{vm.name} is {vm.status} on {vm.host.name}; it left {source} in {took}{downtime}{sent}")
+    kept = f"; kept on {source}: {', '.join(report.kept)}" if report.kept else ""
+    tell(f"{vm.name} is {vm.status} on {vm.host.name}; it left {source} in {took}{downtime}{sent}{kept}")
+    if report.hint:
+        tell(f"hint: {report.hint}")
 
 
 def _mapping(pair: str) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from shlex import quote
 from typing import Any
 
 import libvirt
@@ -16,7 +15,7 @@ from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.luks import forget_secrets
-from novacron_kvm.storage.other_hosts import insisting, look_elsewhere, silence
+from novacron_kvm.storage.other_hosts import look_elsewhere
 from novacron_kvm.storage.state_files import foreign_variables
 from novacron_kvm.storage.switches import settle_switches
 from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
@@ -70,8 +69,7 @@ class _Deletion:
         self._going: list[str] | None = None
         self._tried: set[str] = set()
         self._gone: set[str] = set()
-        self._silent: dict[str, list[str]] = {}
-        self._volumes: list[tuple[str, list[str]]] = []
+        self._hint: str | None = None
 
     def finish(self, conn: Any) -> None:
         """Stop the VM if that was asked for, remove the definition, then the files that nothing else needs."""
@@ -92,7 +90,7 @@ class _Deletion:
             id=self._record.id,
             removed=(f"definition of {self._record.name}", *(path for path in self._files if path in self._gone)),
             kept=(*kept, *(path for path in self._files if path not in self._gone)),
-            hint=self._hint() if self._silent else None,
+            hint=self._hint,
         )
 
     def _end(self, conn: Any) -> None:
@@ -116,11 +114,7 @@ class _Deletion:
         files = HostFiles(conn)
         going = made - needed_elsewhere(files, made)
         elsewhere = look_elsewhere(self._connection, conn, going, files=files)
-        self._silent = dict(elsewhere.silent)
-        pools: dict[str, list[str]] = {}
-        for file in filter(None, map(files.file, sorted(self._silent))):
-            pools.setdefault(file.pool, []).append(file.name)
-        self._volumes = sorted(pools.items())
+        self._hint = elsewhere.hint(files)
         return [path for path in self._files if path in going - elsewhere.keeping]
 
     def _delete(self, conn: Any, path: str) -> bool:
@@ -136,16 +130,6 @@ class _Deletion:
                 raise
             return False
         return True
-
-    def _hint(self) -> str:
-        hosts = {host for each in self._silent.values() for host in each}
-        commands = [
-            f"`novacron volume delete --pool {quote(pool)} {' '.join(map(quote, names))}`" for pool, names in self._volumes
-        ]
-        return (
-            f"{silence(hosts)}, and a VM there may need {', '.join(sorted(self._silent))}; "
-            f"{'; '.join(commands) or 'delete them'} when {'it answers' if len(hosts) == 1 else 'they answer'}; {insisting(hosts)}"
-        )
 
 
 def destroy(domain: Any, *, check: bool = False) -> None:

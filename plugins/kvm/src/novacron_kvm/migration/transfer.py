@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import libvirt
 
@@ -20,6 +20,7 @@ from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.migration.prechecks import folder_pool, is_copied
 from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.other_hosts import look_elsewhere
 from novacron_kvm.storage.state_files import (
     TPM_FOLDER,
     StateFile,
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     from novacron.specs.migration import MigrationSpec
 
 
+class Kept(NamedTuple):
+    """The files that a VM left at the source because something may need them, and in words what deletes them later."""
+
+    files: tuple[str, ...]
+    hint: str | None
+
+
 class TransferredFiles:
     """What of a VM is at both hosts while it moves: disks by path, and state files."""
 
@@ -47,22 +55,39 @@ class TransferredFiles:
         self._sent: list[StateFile] = []
         self._own: list[StateFile] = []
 
-    def settle(self, made: Iterable[str], *, arrived: bool) -> None:
-        """Delete what is left on the side that the VM is not on; at the source only what was made for it (`made`) and its state."""
+    def settle(self, vm: str, made: Iterable[str], *, arrived: bool) -> Kept:
+        """Delete what is left on the side that the VM is not on; at the source only what was made for it (`made`) and its state.
+
+        A file stays at the source if something else needs it there or on another host of the fleet, or if such a host does not answer.
+
+        Args:
+            vm: the UUID of the VM. Its disks at the destination are other files, which were made for the migration.
+        """
         if not arrived:
             for path in self._disks:
                 _remove(self._destination, path)
             if self._sent:
                 with self._destination.dedicated() as there:
                     remove_state(there, self._sent)
-            return
-        own = {*self._disks} & {*made}
-        if own:
-            for path in own - needed_elsewhere(HostFiles(self._source.read), own):
-                _remove(self._source, path)
+            return Kept((), None)
+        kept = self._leave(vm, {*self._disks} & {*made})
         if self._own:
             with self._source.dedicated() as here:
                 remove_state(here, self._own)
+        return kept
+
+    def _leave(self, vm: str, own: set[str]) -> Kept:
+        """Delete the VM's files at the source that nothing else needs."""
+        if not own:
+            return Kept((), None)
+        with self._source.dedicated() as here:
+            files = HostFiles(here)
+            going = own - needed_elsewhere(files, own)
+            elsewhere = look_elsewhere(self._source, here, going, but=vm, files=files)
+            for path in going - elsewhere.keeping:
+                _remove(self._source, path)
+            kept = tuple(sorted((own - going) | (going & elsewhere.keeping)))
+            return Kept(kept, elsewhere.hint(files, host=self._source.name))
 
     def take_disks(self, record: VM, spec: MigrationSpec, job: Job[Any]) -> None:
         """Make a file at the destination for each disk that is to be copied; a stopped VM's with its content."""
@@ -134,7 +159,7 @@ def transfer_files(
         transferred.take_state(definition, stopped=stopped)
         transferred.take_disks(record, spec, job)
     except Exception:
-        transferred.settle([], arrived=False)
+        transferred.settle(domain.UUIDString(), [], arrived=False)
         raise
     return transferred
 

@@ -107,7 +107,7 @@ class KVMMigration:
             error = raised
         place = reconcile(self._connection, destination, record, error)
         place.connection.resumable(lambda conn: restore_metadata(place.connection.domain(record.id, conn)))
-        transferred.settle(made, arrived=place.connection is destination)
+        kept = transferred.settle(record.id, made, arrived=place.connection is destination)
         if secrets:
             _forget(self._connection if place.connection is destination else destination, secrets)
         if error is not None and place.connection is self._connection:
@@ -123,6 +123,8 @@ class KVMMigration:
             total_seconds=figures.get("time_elapsed", 0) / 1000 or time.monotonic() - began,
             downtime_seconds=figures["downtime"] / 1000 if "downtime" in figures else None,
             transferred_bytes=figures.get("data_processed"),
+            kept=kept.files,
+            hint=kept.hint,
             native=figures,
         )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Set
 from decimal import Decimal
+from shlex import quote
 from typing import Any, NamedTuple
 
 import libvirt
@@ -47,6 +48,26 @@ class Elsewhere(NamedTuple):
     def keeping(self) -> set[str]:
         """The files that are not deleted: a VM of another host needs them, or may need them."""
         return {*self.users, *self.silent}
+
+    def hint(self, files: HostFiles, *, host: str | None = None) -> str | None:
+        """Return in words why files stay that a silent host may need, and the commands that delete them later; None if none does.
+
+        Args:
+            files: those of the host that has them.
+            host: its name, if the command has to say it.
+        """
+        if not self.silent:
+            return None
+        pools: dict[str, list[str]] = {}
+        for file in filter(None, map(files.file, sorted(self.silent))):
+            pools.setdefault(file.pool, []).append(file.name)
+        hosts = {each for found in self.silent.values() for each in found}
+        delete = f"novacron volume delete --host {quote(host)}" if host else "novacron volume delete"
+        commands = [f"`{delete} --pool {quote(pool)} {' '.join(map(quote, names))}`" for pool, names in sorted(pools.items())]
+        return (
+            f"{silence(hosts)}, and a VM there may need {', '.join(sorted(self.silent))}; "
+            f"{'; '.join(commands) or 'delete them'} when {'it answers' if len(hosts) == 1 else 'they answer'}; {insisting(hosts)}"
+        )
 
 
 def refuse_identity_elsewhere(connection: KVMConnection, identity: str | None) -> None:
@@ -138,11 +159,18 @@ def insisting(hosts: Collection[str]) -> str:
 
 
 def look_elsewhere(
-    connection: KVMConnection, conn: Any, paths: Collection[str], *, only_running: bool = False, files: HostFiles | None = None
+    connection: KVMConnection,
+    conn: Any,
+    paths: Collection[str],
+    *,
+    only_running: bool = False,
+    but: str = "",
+    files: HostFiles | None = None,
 ) -> Elsewhere:
     """Return which files of this host's storage the fleet's other hosts need, and which hosts do not answer.
 
     Args:
+        but: the UUID of a VM that does not count.
         files: those of this host, if they were read already.
     """
     if not paths or not connection.shared:
@@ -154,7 +182,7 @@ def look_elsewhere(
     wanted = {path: (own.key(path), own.file(path)) for path in paths}
 
     def look(peer: Any) -> list[User]:
-        return find_users(peer.read, wanted, only_running=only_running) if _is_other(peer, ours) else []
+        return find_users(peer.read, wanted, only_running=only_running, but=but) if _is_other(peer, ours) else []
 
     found, silent = dict[str, list[str]](), list[str]()
     for host, users in connection.ask_peers(look):
@@ -179,16 +207,21 @@ def _is_local(conn: Any, file: File | None, shared: Collection[str] | None) -> b
         return False  # no pool has it
 
 
-def find_users(conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only_running: bool = False) -> list[User]:
+def find_users(
+    conn: Any, wanted: Mapping[str, tuple[str, File | None]], *, only_running: bool = False, but: str = ""
+) -> list[User]:
     """Return the VMs of a host that need files which another host describes.
 
     Args:
         conn: libvirt's connection to the host.
         wanted: for each path on the other host its key there, and what is known of the file.
+        but: the UUID of a VM that does not count.
     """
     files, found = HostFiles(conn), list[User]()
     files.look_for_parts(key for key, _ in wanted.values())
     for domain in conn.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE if only_running else 0):
+        if but and domain.UUIDString() == but:
+            continue
         try:
             used, name, running = files.used_by(domain), domain.name(), bool(domain.isActive())
             used |= {files.key(path) for path in used}
