@@ -380,7 +380,9 @@ class Site:
         ask_peers = partial(self.peers.ask, called, provider.schemes)
         claims = ClaimStage(self._managed, self._claims)
         shared_pools = partial(self.peers.shared_pools, called)
-        context = ConnectContext(called, timeout, options, self.secrets, self.macs, self.state, ask_peers, shared_pools)
+        context = ConnectContext(
+            called, timeout, options, self.secrets, self.macs, self.state, ask_peers, shared_pools, self.locks.exclusive
+        )
         driver = open_driver(provider, place, context)
         try:
             dispatcher = Dispatcher(

@@ -77,6 +77,11 @@ def _always(seconds: float) -> bool:
     return True
 
 
+def no_lock(key: str, timeout: float = 30.0) -> AbstractContextManager[None]:
+    """Return a context manager that locks nothing: a connection outside a site knows no other processes."""
+    return nullcontext()
+
+
 def nothing_declared() -> Collection[str] | None:
     """Return None: nobody said which storage pools are shared."""
     return None
@@ -101,6 +106,8 @@ class ConnectContext(NamedTuple):
             the hosts with their answers, `NO_ANSWER` from a host that does not answer within 10 s.
         shared_pools: returns the names of the storage pools that the host shares with others, by the settings of its group. None if the
             settings do not say.
+        exclusive: returns a context manager that holds a lock against all other threads, processes and machines of the site. It takes a
+            key, such as "file a.qcow2", and how many seconds to wait; then it raises BusyError.
     """
 
     name: str
@@ -111,6 +118,7 @@ class ConnectContext(NamedTuple):
     state: StateDirectory = StateDirectory()
     ask_peers: AskPeers = no_peers
     shared_pools: Callable[[], Collection[str] | None] = nothing_declared
+    exclusive: Callable[[str, float], AbstractContextManager[None]] = no_lock
 
     def __repr__(self) -> str:
         return f"<ConnectContext {self.name}, options: {', '.join(sorted(self.options)) or 'none'}>"

@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,7 +20,7 @@ import libvirt
 
 from novacron.errors import BusyError, HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
 from novacron.macs import MACAddresses
-from novacron.plugins.driver import AskPeers, no_peers, nothing_declared
+from novacron.plugins.driver import AskPeers, no_lock, no_peers, nothing_declared
 from novacron.secrets import Secrets
 from novacron.state import StateDirectory
 from novacron.threads import in_thread, within
@@ -54,6 +54,7 @@ class KVMConnection:
         state: the state directory.
         ask_peers: calls a function with the `KVMConnection` of each other libvirt host of the fleet, and returns names and answers.
         shared_pools: returns the names of the storage pools that the host shares with others; None if that is not known.
+        exclusive: holds a lock of a key against other threads, processes and machines during a block; BusyError after some seconds.
     """
 
     def __init__(
@@ -67,10 +68,11 @@ class KVMConnection:
         state: StateDirectory | None = None,
         ask_peers: AskPeers = no_peers,
         shared_pools: Callable[[], Collection[str] | None] = nothing_declared,
+        exclusive: Callable[[str, float], AbstractContextManager[None]] = no_lock,
     ) -> None:
         ensure_running()
         self.uri, self.name, self.timeout = uri, name, timeout
-        self.ask_peers, self.shared_pools = ask_peers, shared_pools
+        self.ask_peers, self.shared_pools, self.exclusive = ask_peers, shared_pools, exclusive
         self.secrets, self.macs, self.state = secrets or Secrets(), macs or MACAddresses(), state or StateDirectory()
         self.shared = not uri.startswith(("test:", "qemu:///embed"))
         self._pool: ConnectionPool | OnlyConnection = (

@@ -123,6 +123,7 @@ def connect(uri: HostURI, context: ConnectContext) -> Driver:
         state=context.state,
         ask_peers=context.ask_peers,
         shared_pools=context.shared_pools,
+        exclusive=context.exclusive,
     )
     made = {area: partial(_make, area, connection) for area in _AREAS}
     return Driver(areas=made, close=connection.close, native=connection, answers=connection.answers, during=connection.operation)

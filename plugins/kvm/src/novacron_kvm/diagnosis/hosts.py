@@ -13,6 +13,8 @@ from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.diagnosis.folders import closed_folder, qemu_user
 from novacron_kvm.domain_capabilities import DomainCapabilities
+from novacron_kvm.storage.deletion_notes import notes
+from novacron_kvm.storage.volume_files import find_path
 from novacron_kvm.versions import too_old, version_number, version_text
 from novacron_kvm.xml.parsing import parse, text_of
 
@@ -24,7 +26,7 @@ OLD_QEMU = "5.0.0"
 def host_findings(connection: KVMConnection) -> Iterator[Finding]:
     """Yield the findings of all checks of a host."""
     capabilities = parse(connection.read.getCapabilities())
-    for check in (_versions, _virt_type, _session, _confinement, _firmware, _pool_folders):
+    for check in (_versions, _virt_type, _session, _confinement, _firmware, _pool_folders, _left_files):
         yield from check(connection, capabilities)
 
 
@@ -104,6 +106,17 @@ def _firmware(connection: KVMConnection, capabilities: Any) -> Iterator[Finding]
         yield ok("firmware", connection.name, "UEFI firmware is installed")
     else:
         yield warning("firmware", connection.name, "no UEFI firmware is installed", "install ovmf (edk2-ovmf) on the host")
+
+
+def _left_files(connection: KVMConnection, _: Any) -> Iterator[Finding]:
+    """Report files of VMs whose deletion was killed."""
+    for note in notes(connection.read):
+        files = [path for path in note.files if find_path(connection.read, path) is not None]
+        if files:
+            text = f"the deletion of the VM {note.name!r} was killed; of its files are left: {', '.join(files)}"
+            later = "the next `novacron vm delete` on this host deletes them, unless something uses them"
+            hint = later if note.certain else "delete them if nobody needs them (`novacron volume delete`)"
+            yield warning("deletion", note.name, text, hint)
 
 
 def _pool_folders(connection: KVMConnection, capabilities: Any) -> Iterator[Finding]:

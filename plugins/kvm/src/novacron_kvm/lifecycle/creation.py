@@ -26,6 +26,7 @@ from novacron_kvm.lifecycle.refusals import LOOPBACK, NO_AUTOSTART, is_loopback,
 from novacron_kvm.snapshots.metadata import NAMESPACE as SNAPSHOTS
 from novacron_kvm.storage.disk_files import make_disks, planned_disks
 from novacron_kvm.storage.disk_users import refuse_disks_in_use
+from novacron_kvm.storage.held_files import using
 from novacron_kvm.storage.other_hosts import refuse_identity_elsewhere
 from novacron_kvm.xml.devices.disk import place
 from novacron_kvm.xml.domain import domain_xml
@@ -60,15 +61,17 @@ def create_vm(connection: KVMConnection, spec: VMSpec, job: Job[VM]) -> VM:
         text = _definition(spec, target, disks)
         job.raise_if_cancelled()
         with translated(resource=spec.name):
-            _refuse_disks_in_use(connection, conn, spec, text, disks)
             undefine_later = partial(
                 connection.ensure_undone, partial(_undo_definition, identity), f"the definition of {spec.name!r}"
             )
-            if fresh:
-                undo.callback(undefine_later)
-            domain = conn.defineXMLFlags(text, DEFINE)
-            if not fresh:  # if libvirt refuses it, the UUID may be that of another VM
-                undo.callback(undefine_later)
+            made = {disk.path for disk in disks if disk.made and disk.path}
+            with using(connection, conn, parse(text).iterfind("devices/disk"), made=made):
+                _refuse_disks_in_use(connection, conn, spec, text, disks)
+                if fresh:
+                    undo.callback(undefine_later)
+                domain = conn.defineXMLFlags(text, DEFINE)
+                if not fresh:  # if libvirt refuses it, the UUID may be that of another VM
+                    undo.callback(undefine_later)
             if spec.autostart:
                 domain.setAutostart(1)
             if spec.start:
@@ -99,7 +102,7 @@ def import_vm(connection: KVMConnection, definition: str, validate: bool) -> VM:
     with connection.dedicated() as conn:
         refuse_taken(connection, conn, name, identity)
         refuse_identity_elsewhere(connection, identity)
-        with translated(resource=name):
+        with translated(resource=name), using(connection, conn, root.iterfind("devices/disk")):
             refuse_disks_in_use(connection, conn, name, root.iterfind("devices/disk"))
             domain = _defined(conn, definition, validate=validate)
         return vm_record(connection, domain)

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import libvirt
+import msgspec
 
-from novacron.errors import HostConnectionError, OperationTimeoutError, VMNotFoundError
+from novacron.errors import BusyError, HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
 from novacron.records.vm import VM, Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.domains.states import STOPPED, require_status
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.records import vm_record
+from novacron_kvm.storage import deletion_notes
+from novacron_kvm.storage.deletion_notes import Note
+from novacron_kvm.storage.held_files import destroying
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.luks import forget_secrets
 from novacron_kvm.storage.other_hosts import look_elsewhere
@@ -49,7 +54,33 @@ def delete_vm(connection: KVMConnection, vm: str, keep_disks: bool, force: bool)
                 f"if {record.name!r} is gone, its files may be left behind: {', '.join(sorted(facts.made))}; {error.hint}"
             )
         raise
+    finish_interrupted(connection)
     return deletion.result()
+
+
+def finish_interrupted(connection: KVMConnection) -> None:
+    """Delete the files of VMs whose deletion was killed on this host, unless something needs or has changed them since.
+
+    The VM that was asked for is gone; a failure here is no failure of that, and leaves the note for the next time.
+    """
+    with suppress(NovaCronError, libvirt.libvirtError), connection.dedicated() as conn:
+        for note in [*deletion_notes.notes(conn)]:
+            with suppress(BusyError), destroying(connection, conn, note.files, patience=0.0):  # else its process is at it
+                if note in deletion_notes.notes(conn):
+                    _finish(connection, conn, note)
+
+
+def _finish(connection: KVMConnection, conn: Any, note: Note) -> None:
+    volumes = {path: volume for path in note.files if (volume := find_path(conn, path)) is not None}
+    if volumes and not note.certain:
+        return
+    files, same = HostFiles(conn), {path for path in volumes if deletion_notes.last_change(conn, path) == note.files[path]}
+    going = same - needed_elsewhere(files, same)
+    elsewhere = look_elsewhere(connection, conn, going, files=files)
+    for path in going - elsewhere.keeping:
+        volumes[path].delete(0)
+    if not elsewhere.silent:
+        deletion_notes.remove(conn, note.vm)
 
 
 class _Deletion:
@@ -73,7 +104,8 @@ class _Deletion:
 
     def finish(self, conn: Any) -> None:
         """Stop the VM if that was asked for, remove the definition, then the files that nothing else needs."""
-        with translated(resource=self._record.name):
+        made = () if self._keep_disks else self._facts.made
+        with translated(resource=self._record.name), destroying(self._connection, conn, made):
             self._end(conn)
             forget_secrets(conn, self._facts.secrets)
             if self._going is None:
@@ -81,6 +113,7 @@ class _Deletion:
             for path in self._going:
                 if path not in self._gone and self._delete(conn, path):
                     self._gone.add(path)
+            deletion_notes.remove(conn, self._record.id)
 
     def result(self) -> Deleted:
         """Return what was removed and what was kept."""
@@ -103,8 +136,20 @@ class _Deletion:
         self.begun = True
         if self._force and domain.isActive():
             destroy(domain, check=True)
+        made = () if self._keep_disks else self._facts.made
+        note = Note(self._record.id, self._record.name, {path: deletion_notes.last_change(conn, path) or "" for path in made})
+        if made:
+            deletion_notes.write(conn, note)
+        else:
+            deletion_notes.remove(conn, self._record.id)  # of a deletion that was killed, which would have deleted the files
         if self._record.persistent:
-            self._variables = undefine(domain, check=True)
+            try:
+                self._variables = undefine(domain, check=True)
+            except libvirt.libvirtError:
+                deletion_notes.remove(conn, self._record.id)
+                raise
+        if made:
+            deletion_notes.write(conn, msgspec.structs.replace(note, certain=True))
 
     def _choose(self, conn: Any) -> list[str]:
         """Return the files that were made for the VM and that nothing else needs, in the order in which they are deleted."""

@@ -10,7 +10,7 @@ from typing import Any
 import libvirt
 from lxml import etree
 
-from novacron.errors import DeviceNotFoundError, StorageError
+from novacron.errors import DeviceNotFoundError, InvalidStateError, StorageError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron.records.volumes import Volume
@@ -23,6 +23,7 @@ from novacron_kvm.jobs.block_jobs import end_copy, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
+from novacron_kvm.storage.held_files import destroying, reading
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.image_content import format_of, refuse_other_format
 from novacron_kvm.storage.luks import refuse_encrypted
@@ -38,6 +39,7 @@ from novacron_kvm.storage.volume_files import (
     volume_record,
 )
 from novacron_kvm.xml.parsing import parse, text_of
+from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.storage import volume_xml
 
 
@@ -100,13 +102,35 @@ def _move(connection: KVMConnection, vm: str, name: str, pool_name: str, job: Jo
             there = volume_record(connection.name, made)
             _copy_live(connection, domain, name, there, job, report)
         else:
-            made = create_whole(connection, pool, before.name, lambda: pool.createXMLFrom(text, volume, 0))
-            undo.callback(remove_created, connection, pool, before.name)
-            there = volume_record(connection.name, made)
-            job.raise_if_cancelled()
-            set_defined_disk_file(conn, domain, name, there)
+            with reading(connection, conn, [before.path]):
+                made = create_whole(connection, pool, before.name, lambda: pool.createXMLFrom(text, volume, 0))
+                undo.callback(remove_created, connection, pool, before.name)
+                there = volume_record(connection.name, made)
+                job.raise_if_cancelled()
+                back = partial(_keep_file, connection, domain.UUIDString(), name, before)
+                undo.callback(connection.ensure_undone, back, f"the new file of the disk {name!r}")
+                set_defined_disk_file(conn, domain, name, there)
+                _refuse_started(domain, name, before.path)  # after: whoever starts the VM from now on starts it with the copy
         undo.pop_all()
     connection.resumable(partial(_use_copy, connection, vm, name, before, there))
+
+
+def _keep_file(connection: KVMConnection, vm: str, name: str, volume: Volume, conn: Any) -> None:
+    set_defined_disk_file(conn, connection.domain(vm, conn), name, volume)
+
+
+def _refuse_started(domain: Any, target: str, path: str) -> None:
+    """Refuse to move a disk that a VM writes to which another process has started meanwhile: the copy lacks what it writes."""
+    if not domain.isActive():
+        return
+    disks = own_disks(parse(domain.XMLDesc(0)))
+    if any(text_of(e, "target/@dev") == target and disk_record(e).source == path for e in disks):
+        raise InvalidStateError(
+            f"can't move the disk {target!r} of {domain.name()!r}: it was started meanwhile",
+            resource=domain.name(),
+            outcome="failed",
+            hint="move the disk of the running VM",
+        )
 
 
 def _copy_live(
@@ -145,14 +169,15 @@ def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, the
     own = facts_of(domain)
     if before.path == there.path or not {before.path, there.path} & {*own.made}:
         return
-    files = HostFiles(conn)
-    needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path}, files=files)
-    if before.path in own.made:
-        left = own if before.path in needed else own.without_files([before.path])
-        set_facts(domain, left.with_files([there.path]))
-    volume = find_path(conn, before.path)
-    if volume is not None and before.path not in needed:
-        volume.delete(0)
+    with destroying(connection, conn, [before.path]):
+        files = HostFiles(conn)
+        needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path}, files=files)
+        if before.path in own.made:
+            left = own if before.path in needed else own.without_files([before.path])
+            set_facts(domain, left.with_files([there.path]))
+        volume = find_path(conn, before.path)
+        if volume is not None and before.path not in needed:
+            volume.delete(0)
 
 
 __all__ = ["migrate_storage"]

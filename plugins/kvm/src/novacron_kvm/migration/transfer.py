@@ -19,6 +19,7 @@ from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.migration.prechecks import folder_pool, is_copied
+from novacron_kvm.storage.held_files import destroying, reading
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.other_hosts import look_elsewhere
 from novacron_kvm.storage.state_files import (
@@ -80,7 +81,7 @@ class TransferredFiles:
         """Delete the VM's files at the source that nothing else needs."""
         if not own:
             return Kept((), None)
-        with self._source.dedicated() as here:
+        with self._source.dedicated() as here, destroying(self._source, here, own):
             files = HostFiles(here)
             going = own - needed_elsewhere(files, own)
             elsewhere = look_elsewhere(self._source, here, going, but=vm, files=files)
@@ -143,7 +144,8 @@ class TransferredFiles:
         with self._source.dedicated() as here, self._destination.dedicated() as there:
             definition = volume_xml(path.rpartition("/")[2], size, "raw", None)
             target = self._make(path, there.storagePoolLookupByName(pool.name()), definition)
-            relay(here, here.storageVolLookupByPath(path), there, target, job)
+            with reading(self._source, here, [path]):  # another process may start the VM
+                relay(here, here.storageVolLookupByPath(path), there, target, job)
 
 
 def transfer_files(

@@ -34,6 +34,7 @@ from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, users_everywhere
+from novacron_kvm.storage.held_files import destroying, holding
 from novacron_kvm.storage.host_files import HostFiles, is_writable
 from novacron_kvm.storage.luks import forget_secret
 from novacron_kvm.storage.other_hosts import refuse_if_silent
@@ -62,7 +63,7 @@ class KVMDisks:
         from novacron_kvm.xml.devices.disk import disk_element, place
         from novacron_kvm.xml.platforms import platform
 
-        with self._connection.dedicated() as conn, ExitStack() as undo, translated(resource=vm):
+        with self._connection.dedicated() as conn, ExitStack() as held, ExitStack() as undo, translated(resource=vm):
             domain = self._connection.domain(vm, conn)
             refuse_saved(domain, "attach a disk to")
             root = parse(domain.XMLDesc(0))
@@ -81,6 +82,8 @@ class KVMDisks:
             file = make_disk(self._connection, conn, domain.name(), spec, bus, target, undo)
             element = disk_element(file)
             if not file.made:
+                held.enter_context(holding(self._connection, [file.path or ""]))
+                _refuse_gone(conn, file.path)
                 files = HostFiles(conn)
                 _refuse_twice(files, domain, root, element)
                 refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString(), files=files)
@@ -111,11 +114,13 @@ class KVMDisks:
             refuse_saved(domain, "detach a disk from")
             record = self._record(domain, disk)
             volume = self._volume_to_delete(conn, record) if delete else None
-            if volume is not None:
-                self._refuse_needed(conn, domain, record, volume)
-            unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
-            if volume is not None:
-                _delete_if_there(volume)
+            with destroying(self._connection, conn, [volume.path()] if volume is not None else []):
+                volume = self._volume_to_delete(conn, record) if delete else None  # it may be gone, or be deleted meanwhile
+                if volume is not None:
+                    self._refuse_needed(conn, domain, record, volume)
+                unplug(domain, lambda root: _element(root, disk), f"the disk {disk!r}")
+                if volume is not None:
+                    _delete_if_there(volume)
             own = facts_of(domain)
             if record.source in own.secrets:
                 forget_secret(conn, str(record.source))
@@ -185,7 +190,9 @@ class KVMDisks:
             image = find_image(self._connection, conn, source, "default") if source else None
 
             path = image.path if image else None
-            update(domain, lambda root: _element(root, disk), lambda element: set_medium(element, path), force=True)
+            with holding(self._connection, [path] if path else []):
+                _refuse_gone(conn, path)
+                update(domain, lambda root: _element(root, disk), lambda element: set_medium(element, path), force=True)
             record = self._record(domain, disk)
             if (record.source or None) != path:
                 raise DriverError(
@@ -250,6 +257,14 @@ class KVMDisks:
 
 def _is_plugged(target: str, domain: Any) -> bool:
     return any(text_of(e, "target/@dev") == target for e in parse(domain.XMLDesc(0)).iterfind("devices/disk"))
+
+
+def _refuse_gone(conn: Any, path: str | None) -> None:
+    """Refuse a file that another process deleted after it was found."""
+    if path and path.startswith("/") and find_path(conn, path) is None:
+        raise VolumeNotFoundError(
+            f"{path} was deleted by another client", resource=path, hint="`novacron volume list` shows what is there"
+        )
 
 
 def _refuse_twice(files: HostFiles, domain: Any, root: Any, element: Any) -> None:

@@ -28,6 +28,7 @@ from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.cloning import SECURE, refuse_taken, undefine_clone
 from novacron_kvm.storage.copies import copy_volume, give_own_identity, overlay, own_disks, set_disk_file, volume_of
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, users_everywhere
+from novacron_kvm.storage.held_files import destroying, using
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
@@ -154,9 +155,11 @@ class KVMTemplates:
     @hookimpl
     def template_delete(self, template: str, version: int | None) -> Deleted:
         """Delete a version, or all, that no VM is linked to."""
-        with self._connection.dedicated() as conn, translated(resource=template):
+        with self._connection.dedicated() as conn, translated(resource=template), ExitStack() as held:
             self._find(conn, template, version)
             going = [s for s in self._versions(conn, template) if version in (None, s.facts["version"])]
+            disks = [volume.path() for stored in going for volume in _own_disks(conn, stored.facts)]
+            held.enter_context(destroying(self._connection, conn, disks))
             files = HostFiles(conn)
             for stored in going:
                 own = [volume.path() for volume in _own_disks(conn, stored.facts)]
@@ -200,15 +203,16 @@ class KVMTemplates:
                 set_disk_file(element, own)
                 files.append(own.path)
             files += self._add_devices(conn, root, spec, undo)
-            refuse_disks_in_use(self._connection, conn, spec.name, root.iterfind("devices/disk"), made=files)
-            give_own_identity(self._connection, conn, root, spec.name, files)
-            _apply(root, spec, files)
-            job.raise_if_cancelled()
-            if spec.id is None:  # otherwise the UUID may be that of another VM
-                self._undefine_later(root.findtext("uuid"), spec.name, undo)
-            domain = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
-            if spec.id is not None:
-                self._undefine_later(str(spec.id), spec.name, undo)
+            with using(self._connection, conn, root.iterfind("devices/disk"), made=files):
+                refuse_disks_in_use(self._connection, conn, spec.name, root.iterfind("devices/disk"), made=files)
+                give_own_identity(self._connection, conn, root, spec.name, files)
+                _apply(root, spec, files)
+                job.raise_if_cancelled()
+                if spec.id is None:  # otherwise the UUID may be that of another VM
+                    self._undefine_later(root.findtext("uuid"), spec.name, undo)
+                domain = conn.defineXMLFlags(serialise(root), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+                if spec.id is not None:
+                    self._undefine_later(str(spec.id), spec.name, undo)
             if spec.autostart:
                 domain.setAutostart(1)
             if spec.start:

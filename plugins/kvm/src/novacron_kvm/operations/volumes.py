@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -33,6 +33,7 @@ from novacron_kvm.inventory.lists import still_there
 from novacron_kvm.storage.busy_pools import refresh_if_free, wait_until_free, wait_until_written
 from novacron_kvm.storage.disk_users import refuse_written_image, users_everywhere
 from novacron_kvm.storage.file_locks import is_locked
+from novacron_kvm.storage.held_files import destroying, reading
 from novacron_kvm.storage.host_files import looks_of
 from novacron_kvm.storage.image_content import complete, refuse_references
 from novacron_kvm.storage.luks import secret_provided
@@ -88,7 +89,11 @@ class KVMVolumes:
                     spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
                 )
                 flags = allocating(spec.format, preallocate=spec.preallocate)
-                made = self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job)
+                with ExitStack() as undo:
+                    with reading(self._connection, conn, [backing[0]] if backing else []):
+                        made = self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job)
+                        undo.callback(remove_created, self._connection, parent, spec.name)
+                    undo.pop_all()
             self._remember(conn, made)
             return made
 
@@ -110,25 +115,28 @@ class KVMVolumes:
             if size < 1 or (size < now and not shrink):
                 problem = SpecProblem("size", str(size), f"at least {now} bytes, or with shrink less: what is beyond is lost")
                 raise InvalidSpecError(f"can't resize {volume!r}", problems=[problem], resource=volume)
-            self._refuse_used(conn, found, "resize", only_running=True, destroys=size < now)
-            if size != now:
-                flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if size < now else 0
-                wait_until_free(lambda: found.resize(size, flags))
+            with destroying(self._connection, conn, [found.path()]):
+                self._refuse_used(conn, found, "resize", only_running=True, destroys=size < now)
+                if size != now:
+                    flags = libvirt.VIR_STORAGE_VOL_RESIZE_SHRINK if size < now else 0
+                    wait_until_free(lambda: found.resize(size, flags))
             return volume_record(self._connection.name, found)
 
     @hookimpl
     def volume_wipe(self, pool: str, volume: str, job: Job[Volume]) -> Volume:
         """Overwrite a volume with zeros; libvirt leaves a raw file, so that an image of another format is made anew."""
-        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
-            self._refuse_used(conn, found, "wipe")
-            before = volume_record(self._connection.name, found)
-            _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
-            make = self._renewal(conn, pool, before)
-            job.report("overwriting")
-            if make is None:
-                wait_until_free(lambda: found.wipe(0))
-                return volume_record(self._connection.name, found)
-        return self._connection.resumable(_Renewal(self._connection, before, make).finish)
+        with ExitStack() as held:
+            with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
+                held.enter_context(destroying(self._connection, conn, [found.path()]))
+                self._refuse_used(conn, found, "wipe")
+                before = volume_record(self._connection.name, found)
+                _refuse_encrypted(before, "wipe", "delete it: without its header nobody can read what was in it")
+                make = self._renewal(conn, pool, before)
+                job.report("overwriting")
+                if make is None:
+                    wait_until_free(lambda: found.wipe(0))
+                    return volume_record(self._connection.name, found)
+            return self._connection.resumable(_Renewal(self._connection, before, make).finish)
 
     @hookimpl
     def volume_locked(self, pool: str, volume: str) -> bool:
@@ -139,9 +147,10 @@ class KVMVolumes:
     def volume_delete(self, pool: str, volume: str) -> Deleted:
         """Delete a volume that nothing uses."""
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
-            self._refuse_used(conn, found, "delete")
             path = found.path()
-            wait_until_free(lambda: found.delete(0))
+            with destroying(self._connection, conn, [path]):
+                self._refuse_used(conn, found, "delete")
+                wait_until_free(lambda: found.delete(0))
         self._as_made.pop(path, None)
         return Deleted(name=volume, removed=(path,))
 
@@ -150,7 +159,8 @@ class KVMVolumes:
         """Write a volume's content."""
         from novacron_kvm.storage.streams import left_in, upload
 
-        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
+        with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found, ExitStack() as held:
+            held.enter_context(destroying(self._connection, conn, [found.path()]))
             self._refuse_used(conn, found, "overwrite")
             size, record = left_in(source), volume_record(self._connection.name, found)
             if size is not None and record.format == "raw" and size > record.capacity_bytes:

@@ -80,7 +80,16 @@ def take(
             disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
             if target in volumes:
                 base = str(volumes[target].path())
-                above = _new_overlay(connection, volumes[target], record.name, target, spec.name, formats[target], undo).path
+                above = _new_overlay(
+                    connection,
+                    volumes[target],
+                    record.name,
+                    target,
+                    spec.name,
+                    formats[target],
+                    undo,
+                    written=bool(domain.isActive()),
+                ).path
                 disk.set("type", "file")
                 etree.SubElement(disk, "driver", type="qcow2")
                 etree.SubElement(disk, "source", file=above)
@@ -282,8 +291,18 @@ def _folder(pool: Any) -> str:
     return (text_of(parse(pool.XMLDesc(0)), "target/path") or "").rstrip("/")
 
 
-def _new_overlay(connection: KVMConnection, base: Any, vm: str, target: str, snapshot: str, used_as: str, undo: ExitStack) -> Any:
-    return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", used_as, undo)
+def _new_overlay(
+    connection: KVMConnection,
+    base: Any,
+    vm: str,
+    target: str,
+    snapshot: str,
+    used_as: str,
+    undo: ExitStack,
+    *,
+    written: bool = False,
+) -> Any:
+    return overlay(connection, base, f"{vm}-{target}.{snapshot}.qcow2", used_as, undo, written=written)
 
 
 __all__ = ["asked", "delete", "end_interrupted_jobs", "is_external", "power_off", "refuse_impossible", "revert", "take"]

@@ -24,6 +24,7 @@ from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.chains import commit_active
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file
+from novacron_kvm.storage.held_files import destroying
 from novacron_kvm.storage.helper_domain import existing_volume, helper_domain
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.other_hosts import may_be_needed_elsewhere
@@ -112,18 +113,19 @@ def _merge_all(connection: KVMConnection, vm: str, job: Job[Any], conn: Any) -> 
             if {path, active.get(target)} <= {*chain}:
                 _define_disk_file(connection, vm, target, active[target], conn)
     before = None
-    while True:
-        files = _look(conn, domain)
-        step = _next_step(connection, conn, domain, files)
-        if step is None:
-            break
-        if step == before:
-            raise StorageError(f"merging {step.above} into {step.path} ended early", resource=domain.name())
-        if step.above is None:
-            existing_volume(conn, step.path).delete(0)
-        else:
-            _merge(connection, conn, domain, files, step.path, step.above, job)
-        before = step
+    with destroying(connection, conn, facts_of(domain).chain):
+        while True:
+            files = _look(conn, domain)
+            step = _next_step(connection, conn, domain, files)
+            if step is None:
+                break
+            if step == before:
+                raise StorageError(f"merging {step.above} into {step.path} ended early", resource=domain.name())
+            if step.above is None:
+                existing_volume(conn, step.path).delete(0)
+            else:
+                _merge(connection, conn, domain, files, step.path, step.above, job)
+            before = step
     own = facts_of(domain)
     there = {path for path in own.chain if find_path(conn, path) is not None}
     if there <= {*disk_files(parse(domain.XMLDesc(0)), conn).values()}:

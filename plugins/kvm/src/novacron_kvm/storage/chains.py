@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from novacron_kvm.inventory.disk_sizes import sized
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
 from novacron_kvm.storage.copies import own_disks, set_defined_disk_file, volume_of
+from novacron_kvm.storage.held_files import destroying
 from novacron_kvm.storage.helper_domain import helper_domain
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.other_hosts import look_elsewhere, refuse_if_silent
@@ -45,9 +46,10 @@ def pull_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> 
 
 def commit_disk(connection: KVMConnection, vm: str, disk: str, job: Job[Disk]) -> Disk:
     """Commit a disk's own file into its backing file, which becomes the disk's file. Until then the disk is unchanged."""
-    with tell_if_vm_ended(connection, vm), translated("disk_commit", vm):
+    with tell_if_vm_ended(connection, vm), translated("disk_commit", vm), ExitStack() as held:
         with connection.dedicated() as conn:
             domain, volume = _found(connection, conn, vm, disk, "commit", job)
+            held.enter_context(destroying(connection, conn, [volume.path, volume.backing or ""]))
             base = _base(connection, conn, domain, disk, volume)
             with _reading(connection, conn, domain, disk, volume.path) as (there, target):
                 commit_active(connection, there, target, base.path, job, partial(job.report, "committing"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import libvirt
 
-from novacron.errors import AlreadyExistsError, InvalidSpecError, SpecProblem, UnsupportedOperationError
+from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
@@ -22,6 +22,7 @@ from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
 
 SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
@@ -92,6 +93,18 @@ def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitSt
         connection.ensure_undone, lambda again: again.defineXMLFlags(before, 0), f"the new definition of {domain.name()!r}"
     )
     redefine(conn, serialise(root))
+    _refuse_started(domain, files)  # after: whoever starts the original from now on starts it with its own files
+
+
+def _refuse_started(domain: Any, files: list[str]) -> None:
+    """Refuse a linked clone of a VM that another process has started meanwhile: it writes to the shared files."""
+    if domain.isActive() and not {disk_record(e).source for e in own_disks(parse(domain.XMLDesc(0)))} <= {*files}:
+        raise InvalidStateError(
+            f"can't link a clone to {domain.name()!r}: it was started meanwhile",
+            resource=domain.name(),
+            outcome="failed",
+            hint="stop it first",
+        )
 
 
 def undefine_clone(identity: str, connection: Any) -> None:

@@ -18,6 +18,7 @@ from novacron_kvm.definitions import redefine
 from novacron_kvm.domains.nics import macs_in_use
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.disk_files import free_name
+from novacron_kvm.storage.held_files import reading
 from novacron_kvm.storage.host_files import HostFiles
 from novacron_kvm.storage.image_content import refuse_other_format
 from novacron_kvm.storage.volume_files import (
@@ -79,6 +80,7 @@ def copy_volume(connection: KVMConnection, volume: Any, name: str, used_as: str,
     """Copy a volume into its own pool, under this name or a free one like it, with what it is backed by; `undo` removes the copy.
 
     Raises:
+        BusyError: another process has deleted or changed the volume meanwhile.
         ImageError: the VM uses it as `used_as`, and its content begins like an image of another format.
     """
     name = _free_beside(volume, name)
@@ -87,21 +89,29 @@ def copy_volume(connection: KVMConnection, volume: Any, name: str, used_as: str,
     )  # after libvirt looked at the pool again, because it copies by the format that it guessed
     refuse_other_format(before.name, before.format, used_as)
     text = volume_xml(name, before.capacity_bytes, before.format, None)
-    with copy_progress(connection, before.pool, name, before.capacity_bytes, job):
+    with (
+        reading(connection, volume.connect(), [before.path]),  # another process may start the VM
+        copy_progress(connection, before.pool, name, before.capacity_bytes, job),
+    ):
         return made(connection, volume, name, undo, lambda pool: pool.createXMLFrom(text, volume, 0))
 
 
-def overlay(connection: KVMConnection, volume: Any, name: str, used_as: str, undo: ExitStack) -> Volume:
+def overlay(connection: KVMConnection, volume: Any, name: str, used_as: str, undo: ExitStack, *, written: bool = False) -> Volume:
     """Make a volume that shares a volume's content and writes to itself, of this name or a free one like it; `undo` removes it.
 
+    Args:
+        written: a running VM writes to the volume until it has the new one.
+
     Raises:
+        BusyError: another process has deleted or changed the volume meanwhile.
         ImageError: the VM uses the volume as `used_as`, and its content begins like an image of another format.
     """
     below = volume_record(connection.name, volume)
     refuse_other_format(below.name, below.format, used_as)
     name = _free_beside(volume, name)
     text = volume_xml(name, below.capacity_bytes, "qcow2", (below.path, below.format))
-    return made(connection, volume, name, undo, lambda pool: pool.createXML(text, 0))
+    with reading(connection, volume.connect(), [below.path], written=written):
+        return made(connection, volume, name, undo, lambda pool: pool.createXML(text, 0))
 
 
 def made(connection: KVMConnection, beside: Any, name: str, undo: ExitStack, make: Callable[[Any], Any]) -> Volume:

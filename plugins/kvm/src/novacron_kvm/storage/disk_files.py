@@ -14,6 +14,7 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.disk_users import refuse_written_image
+from novacron_kvm.storage.held_files import reading
 from novacron_kvm.storage.image_content import IMAGES, refuse_references
 from novacron_kvm.storage.luks import forget_secret, provide_secret
 from novacron_kvm.storage.volume_files import (
@@ -145,7 +146,8 @@ def _make(connection: KVMConnection, conn: Any, vm: str, disk: DiskSpec, target:
                     made.resize(size, 0)
             else:
                 backed = volume_xml(name, size, disk.format, (image.path, image.format))
-                made = _created(connection, undo, lambda: pool.createXML(backed, 0), pool, name)
+                with reading(connection, conn, [image.path]):
+                    made = _created(connection, undo, lambda: pool.createXML(backed, 0), pool, name)
         else:
             blank = volume_xml(name, disk.size or 0, disk.format, None, preallocate=disk.preallocate, secret=secret)
             made = _created(
