@@ -94,6 +94,7 @@ class LabHost(msgspec.Struct, frozen=True):
                     "name": self.name,
                     "folders": folders,
                     "hosts_file": str(hosts_file),
+                    "boot_id": str(self._new_boot()),
                     "cgroups": groups,
                     "log": str(folder / "libvirtd.log"),
                     "daemon_pid": str(folder / "libvirtd.pid"),
@@ -323,8 +324,16 @@ class LabHost(msgspec.Struct, frozen=True):
             time.sleep(0.01)
 
     def power_on(self) -> None:
-        """Start the host's libvirtd again, if it does not run, and wait until it answers."""
+        """Start the host's libvirtd again, if it does not run, and wait until it answers. A host without power boots anew."""
+        if not self.powered:
+            self._new_boot()
         self.restart_daemon()
+
+    def _new_boot(self) -> Path:
+        """Give the host a new number of its boot, and return the file with it."""
+        file = Path(self.folder) / "boot-id"
+        file.write_text(f"{uuid.uuid4()}\n")  # in place: the host has this file mounted
+        return file
 
     def _guest_side(self) -> list[int]:
         supervisor = self.supervisor_pid

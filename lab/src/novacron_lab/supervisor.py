@@ -19,6 +19,8 @@ PR_SET_CHILD_SUBREAPER = 36
 PR_SET_PDEATHSIG = 1
 CLONE_NEWCGROUP = 0x02000000
 CGROUPS = "/sys/fs/cgroup"
+BOOT_ID = "/proc/sys/kernel/random/boot_id"
+"""Where Linux tells one start of the machine from another. The kernel of all hosts is one, so each host gets a file of its own there."""
 LEASES = "/etc/libvirt/virtlockd.conf"
 """The settings of virtlockd. A host without this file has no virtlockd."""
 LEASES_SOCKET = "/run/libvirt/virtlockd-sock"
@@ -53,6 +55,7 @@ def main(file: str) -> None:
         os.makedirs(target, exist_ok=True)
         mount(private, target, "--bind")
     mount(config["hosts_file"], "/etc/hosts", "--bind")
+    mount(config["boot_id"], BOOT_ID, "--bind")
     subprocess.run(["hostname", config["name"]], check=True)
     for folder in ("/run/libvirt", "/run/lock"):
         os.makedirs(folder, exist_ok=True)
