@@ -285,6 +285,23 @@ def test_values_of_many_objects_are_filtered_by_label(storage):
         asked(storage, "x", START, START, show="median")
 
 
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_metric_is_found_among_many_series_of_other_ones_with_few_statements(storage, packed):
+    from sqlalchemy import event
+
+    for number in range(120):
+        written(storage, [(START, {"other": 1.0})], key=str(number), labels=(("n", str(number)),), kind="custom")
+    written(storage, [(START, {"wanted": 7.0})], key="wanted", labels=(("q", "a"),), kind="custom")
+    if packed:
+        Compaction(storage, KEEP).finish(START + 2 * 3600)
+    statements = []
+    event.listen(storage.database._engine(), "before_cursor_execute", lambda *given: statements.append(given[2]))
+    (found,) = asked(storage, "wanted", START - 60, START + 3600, show="value")
+    assert (found.labels, found.points) == ({"q": "a"}, ((START, 7.0),))
+    assert len(statements) < 20
+    assert len(asked(storage, "other", START - 60, START + 3600, show="value")) == 120
+
+
 def test_a_vm_has_its_history(tmp_path):
     with Site(tmp_path / "state") as site:
         site.fleet.add("historic", "sim://historic?vms=1")

@@ -21,6 +21,10 @@ Shown = Literal["value", "average", "minimum", "maximum", "last", "count", "rate
 SHOWN = ("value", "average", "minimum", "maximum", "last", "count", "rate", "increase")
 
 
+FEW = 50
+"""From how many objects on it is looked up first which of them have a metric. Those of VMs, hosts and pools all have the same ones."""
+
+
 class History:
     """The stored values of all series.
 
@@ -52,7 +56,11 @@ class History:
         wanted = dict(labels or {})
         resolution = _resolution(age, until - since, step)
         found = []
-        for number, common in self._objects(metric, wanted, keys):
+        objects = self._objects(metric, wanted, keys)
+        if len(objects) > FEW and kind_of(metric) == "custom":
+            having = self._having(metric, objects, since - 2 * HOUR - 2 * (step or 0.0), until)
+            objects = [one for one in objects if one[0] in having]
+        for number, common in objects:
             for key, points in self._series(number, keys, since, until, resolution, step, shown).items():
                 named = {**common, **dict(key.labels)}
                 if points and wanted.items() <= named.items():
@@ -82,6 +90,20 @@ class History:
         first = {name: value for name, value in wanted.items() if name not in own}
         objects = self._storage.objects(kind, first.get("vm") if kind == "vm" else None)
         return [(number, dict(labels)) for number, (_, _, labels) in objects.items() if first.items() <= dict(labels).items()]
+
+    def _having(self, metric: str, objects: Iterable[tuple[int, object]], since: float, until: float) -> set[int]:
+        """Return the ids of the objects that have values of a metric in this time, perhaps with further ids."""
+        numbers = [number for number, _ in objects]
+        chunk, raw, first, last = metric_chunks.c, metric_raw.c, min(numbers), max(numbers)
+        times = sa.select(metric_rounds.c.at).where(metric_rounds.c.at > since, metric_rounds.c.at <= until)
+        with self._storage.database.reading() as connection:
+            known = connection.execute(sa.select(metric_layouts.c.id)).scalars().all()
+            layouts = [one for one in known if any(key.metric == metric for key in self._storage.layout(connection, one).series)]
+            packed = sa.select(chunk.object).distinct()
+            packed = packed.where(chunk.object.between(first, last), chunk.layout.in_(layouts), chunk.end > since)
+            unpacked = sa.select(raw.object).distinct()
+            unpacked = unpacked.where(raw.at.in_(times), raw.object.between(first, last), raw.layout.in_(layouts))
+            return {*connection.execute(packed).scalars(), *connection.execute(unpacked).scalars()}
 
     def _series(
         self, number: int, keys: set[SeriesKey], since: float, until: float, resolution: int, step: float | None, shown: Shown
