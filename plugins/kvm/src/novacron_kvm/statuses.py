@@ -17,6 +17,9 @@ STATUS: dict[int, Status] = {
     libvirt.VIR_DOMAIN_PMSUSPENDED: "sleeping",
 }
 
+SHUTDOWN_WAYS = {"DEFAULT", "ACPI_POWER_BTN", "GUEST_AGENT", "INITCTL", "SIGNAL", "PARAVIRT"}
+"""Constants with the prefix of the state SHUTDOWN that are no reasons: the ways to shut a guest down, flags of a call."""
+
 
 def _reasons() -> dict[tuple[int, int], str]:
     """Read the reasons' names off libvirt's own constants: VIR_DOMAIN_PAUSED_IOERROR is (3, 5): "ioerror"."""
@@ -34,6 +37,8 @@ def _reasons() -> dict[tuple[int, int], str]:
     for name, value in vars(libvirt).items():
         if name.startswith("VIR_DOMAIN_") and isinstance(value, int):
             state, _, reason = name.removeprefix("VIR_DOMAIN_").partition("_")
+            if state == "SHUTDOWN" and reason in SHUTDOWN_WAYS:
+                continue
             if state in prefixes and reason and reason != "LAST":
                 found[prefixes[state], value] = reason.lower().replace("_", " ")
     return found
