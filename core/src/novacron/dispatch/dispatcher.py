@@ -245,6 +245,9 @@ class Dispatcher:
         """
         if kind == "vm" and _ID.fullmatch(str(call.locked)):
             return
+        if f"{kind}_get" not in operations():  # of a native operation
+            call.locked = f"{kind} {call.locked}"
+            return
         try:
             get = operations()[f"{kind}_get"]
             self._load(get.area)

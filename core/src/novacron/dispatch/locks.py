@@ -17,7 +17,7 @@ from novacron.hookspecs.operation import Operation
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-_SHARED = re.compile(rf"{_UUID.pattern}|(network|filter|template) .+")
+_SHARED = re.compile(rf"{_UUID.pattern}|(network|filter|template|alarm) .+")
 """The resources that are also locked against other processes: those with a UUID, and others by kind and name."""
 
 

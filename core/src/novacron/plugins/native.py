@@ -59,7 +59,7 @@ class NativeArea:
         Args:
             kind: "read" changes nothing, "change" changes something, "job" is a long change that gets an argument `job`.
             idempotent: it may be repeated after a lost connection; by default only reads are.
-            locks: the argument that names the VM which it locks.
+            locks: the argument that names the VM, or another thing of this kind, which it locks.
             destroys: something is lost by it, so the command asks before.
             timeout: default deadline in seconds.
         """

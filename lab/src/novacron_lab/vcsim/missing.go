@@ -83,6 +83,8 @@ func missing(ctx *simulator.Context, method *simulator.Method) (mo.Reference, ty
 		more = &snapshot{thing}
 	case *simulator.VirtualMachine:
 		more = &machine{thing}
+	case *simulator.DistributedVirtualPortgroup:
+		more = &portgroup{thing}
 	case *simulator.Task:
 		if _, is := endless.Load(method.This); !is && method.Name == "CancelTask" {
 			more = &steady{thing}
@@ -495,6 +497,9 @@ func (m *machine) SuspendVMTask(ctx *simulator.Context, req *types.SuspendVM_Tas
 func (m *machine) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM_Task) soap.HasFault {
 	if task, is := ordered(ctx, "ReconfigVM_Task", m.VirtualMachine); is {
 		return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: task}}
+	}
+	if version := req.Spec.ChangeVersion; version != "" && version != m.Config.ChangeVersion {
+		return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: changedMeanwhile(ctx, m.VirtualMachine)}}
 	}
 	knowCapacity(ctx, req.Spec.DeviceChange)
 	body := m.VirtualMachine.ReconfigVMTask(ctx, req)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from novacron.errors import VMNotFoundError
@@ -15,6 +15,7 @@ from novacron_vmware.evc import model_of
 from novacron_vmware.finder import Known
 from novacron_vmware.followed import SUMMARY
 from novacron_vmware.names import path_part, plain_name
+from novacron_vmware.reconfiguring import reconfigure_vm
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
@@ -161,15 +162,24 @@ def facts_of(read: dict[str, Any]) -> dict[str, Any]:
 
 def apply_tags(connection: VMwareConnection, thing: Any, resource: str, wanted: Iterable[str] | None = None) -> None:
     """Let a new VM have these tags, those that its facts name when none are given: vSphere's attached, the others in its facts."""
-    facts = facts_of(connection.read(thing, [FACTS_PATH]))
-    before = facts.get("tags", [])
+    before = facts_of(connection.read(thing, [FACTS_PATH])).get("tags", [])
     wanted = before if wanted is None else wanted
     rest, attached = frozenset(wanted), frozenset[str]()
     if any(":" in tag for tag in wanted):
         rest, attached = connection.tags.attach(thing, wanted, resource)
     if sorted(rest) != before or attached:
-        change = vim.vm.ConfigSpec(extraConfig=[facts_option(facts | {"tags": sorted(rest), ATTACHED: sorted(attached)})])
-        connection.wait(thing.ReconfigVM_Task(change), resource=resource)
+        change_facts(connection, thing, resource, lambda facts: facts | {"tags": sorted(rest), ATTACHED: sorted(attached)})
+
+
+def change_facts(
+    connection: VMwareConnection, thing: Any, resource: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Change NovaCron's own facts about a VM. `change` makes the new facts of those that are there."""
+
+    def spec(read: dict[str, Any]) -> Any:
+        return vim.vm.ConfigSpec(extraConfig=[facts_option(change(facts_of(read)))])
+
+    reconfigure_vm(connection, thing, resource, [FACTS_PATH], spec)
 
 
 def facts_option(facts: dict[str, Any]) -> Any:
@@ -188,6 +198,7 @@ __all__ = [
     "full_record",
     "group_names",
     "apply_tags",
+    "change_facts",
     "read_vm",
     "record_of",
     "summary_record",

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 from novacron.errors import InvalidStateError
 from novacron.jobs import Job
 from novacron.records.vm import VM
-from novacron_vmware.errors import translated
+from novacron_vmware.reconfiguring import DEVICES, reconfigure_vm
 from novacron_vmware.records import find_vm, read_vm, summary_record
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from novacron_vmware.connection import VMwareConnection
 
 
@@ -53,13 +55,16 @@ class VMOperations:
 
     def _devices(self, thing: Any) -> Any:
         """Return a VM's devices."""
-        return self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ()
+        return self._connection.read(thing, [DEVICES]).get(DEVICES) or ()
 
-    def _edit_device(self, thing: Any, name: str, device: Any) -> None:
-        """Change a device to what it now says."""
-        change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
-        with translated(name):
-            self._reconfigure(thing, name, deviceChange=[change])
+    def _edit_device(self, thing: Any, name: str, change: Callable[[Any], Any]) -> None:
+        """Change a device. `change` gets all devices of the VM as they are now, and returns the changed one."""
+
+        def spec(read: dict[str, Any]) -> Any:
+            edited = vim.vm.device.VirtualDeviceSpec(operation="edit", device=change(read.get(DEVICES) or ()))
+            return vim.vm.ConfigSpec(deviceChange=[edited])
+
+        reconfigure_vm(self._connection, thing, name, [DEVICES], spec)
 
     def _tools(self, thing: Any) -> str | None:
         """Return whether VMware Tools run in the guest, in vSphere's words; None where it does not say."""

@@ -324,12 +324,13 @@ def update(bulk: Bulk, added: tuple[str, ...], removed: tuple[str, ...], **chang
     def change(vm: Any) -> Any:
         if not (added or removed):
             return vm.update(**asked)
-        present = vm.refresh().tags or frozenset()
-        if bulk.single and (unknown := set(removed) - present):
-            raise click.UsageError(
-                f"{vm.name} has no tag {', '.join(sorted(unknown))}; it has {', '.join(sorted(present)) or 'none'}"
-            )
-        return vm.update(**asked, tags=(present | set(added)) - set(removed))
+        with vm.locked():  # another process may change the tags too
+            present = vm.refresh().tags or frozenset()
+            if bulk.single and (unknown := set(removed) - present):
+                raise click.UsageError(
+                    f"{vm.name} has no tag {', '.join(sorted(unknown))}; it has {', '.join(sorted(present)) or 'none'}"
+                )
+            return vm.update(**asked, tags=(present | set(added)) - set(removed))
 
     bulk.do("update", change, show_status)
 

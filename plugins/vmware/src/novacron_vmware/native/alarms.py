@@ -119,7 +119,7 @@ class VSphereAlarms(NativeOperations):
             made = self._manager("alarmManager", "alarms").CreateAlarm(watched, spec)
         return self._defined(made)
 
-    @vsphere.operation(kind="change", idempotent=True)
+    @vsphere.operation(kind="change", idempotent=True, locks="alarm")
     def alarm_update(self, alarm: str, enabled: bool | None = None, description: str | None = None) -> Alarm:
         """Switch the definition of an alarm on or off, or change its description.
 

@@ -10,7 +10,7 @@ from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import Teaming
-from novacron_vmware.networks.port_groups import node_groups, reconfigure
+from novacron_vmware.networks.port_groups import node_groups, reconfigure, reconfigure_standard
 from novacron_vmware.placement import find_network
 from novacron_vmware.sdk import vim
 
@@ -74,12 +74,13 @@ class VSphereTeaming(NativeOperations):
             return self.portgroup_teaming_show(name)
         if balance == "load":
             raise UnsupportedOperationError("standard switches don't balance by load", resource=name, outcome="not_sent")
+
+        def change(spec: Any) -> None:
+            spec.policy = spec.policy or vim.host.NetworkPolicy()
+            spec.policy.nicTeaming = _changed_standard(spec.policy.nicTeaming, given)
+
         with translated(name):
-            for system, group in self._standard_groups(thing):
-                spec = group.spec
-                spec.policy = spec.policy or vim.host.NetworkPolicy()
-                spec.policy.nicTeaming = _changed_standard(spec.policy.nicTeaming, given)
-                system.UpdatePortGroup(spec.name, spec)
+            reconfigure_standard(self._connection, plain_name(self._connection.read(thing, ["name"])["name"]), change)
         return self.portgroup_teaming_show(name)
 
     def _standard_groups(self, thing: Any) -> list[tuple[Any, Any]]:

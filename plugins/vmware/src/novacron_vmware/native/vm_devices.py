@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, InvalidStateError, SpecProblem
 from novacron_vmware.devices import find_disk, split_path
@@ -10,7 +10,11 @@ from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import VMDevice
 from novacron_vmware.placement import find_store
+from novacron_vmware.reconfiguring import DEVICES, reconfigure_vm
 from novacron_vmware.sdk import vim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Device = vim.vm.device
 KEPT = (Device.VirtualDisk, Device.VirtualEthernetCard)
@@ -101,10 +105,7 @@ class VSphereVMDevices(NativeOperations):
             raise InvalidStateError(f"{disk!r} is a drive", resource=vm, hint="only disks have a mode")
         if self._connection.read(thing, ["runtime.powerState"]).get("runtime.powerState") != "poweredOff":
             raise InvalidStateError(f"can't change the mode of {disk!r} while {vm!r} runs", resource=vm, hint="stop it first")
-        found.backing.diskMode = mode
-        change = Device.VirtualDeviceSpec(operation="edit", device=found)
-        self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
-        return still_there(each for each in self.vm_device_list(vm) if each.key == found.key)
+        return self._edited(vm, thing, found.key, lambda device: setattr(device.backing, "diskMode", mode))
 
     def _connected(self, vm: str, device: str, *, connected: bool) -> VMDevice:
         thing = self._vm(vm)
@@ -114,11 +115,25 @@ class VSphereVMDevices(NativeOperations):
                 f"{device!r} is always connected", resource=vm, hint="drives, NICs and ports can be disconnected"
             )
         running = self._connection.read(thing, ["runtime.powerState"]).get("runtime.powerState") == "poweredOn"
-        found.connectable.connected = connected and running
-        found.connectable.startConnected = connected
-        change = Device.VirtualDeviceSpec(operation="edit", device=found)
-        self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
-        return still_there(each for each in self.vm_device_list(vm) if each.key == found.key)
+
+        def change(device: Any) -> None:
+            device.connectable.connected = connected and running
+            device.connectable.startConnected = connected
+
+        return self._edited(vm, thing, found.key, change)
+
+    def _edited(self, vm: str, thing: Any, key: int, change: Callable[[Any], None]) -> VMDevice:
+        """Change a device of a VM, as it is now, and return it."""
+
+        def spec(read: dict[str, Any]) -> Any:
+            device = next((each for each in read.get(DEVICES) or () if each.key == key), None)
+            if device is None:
+                raise DeviceNotFoundError(f"{vm!r} has lost the device", resource=vm, hint="list its devices")
+            change(device)
+            return vim.vm.ConfigSpec(deviceChange=[Device.VirtualDeviceSpec(operation="edit", device=device)])
+
+        reconfigure_vm(self._connection, thing, vm, [DEVICES], spec)
+        return still_there(each for each in self.vm_device_list(vm) if each.key == key)
 
     def _vm(self, text: str) -> Any:
         return self._connection.inventory.find(text)

@@ -12,13 +12,15 @@ from novacron.units import format_size
 from novacron_vmware.devices import DISK_MOST, Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
-from novacron_vmware.records import FACTS_PATH, facts_of, facts_option
+from novacron_vmware.records import change_facts
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import attach, drive, floppy_medium, medium
 from novacron_vmware.storage.disk_users import refuse_shared
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from novacron.specs.disks import DiskLimits, DiskSpec
 
 Device = vim.vm.device
@@ -67,28 +69,34 @@ class VMwareDisks(VMOperations):
     def disk_resize(self, vm: str, disk: str, size: int) -> Disk:
         """Grow a disk; the guest sees it at once."""
         thing, record = self._changing(vm, "resize a disk of", "running", "suspended", "stopped", full=False)
-        device = self._disk(thing, disk, record.name)
-        now = int(device.capacityInBytes or device.capacityInKB * 1024)
         if size > DISK_MOST:
             problem = SpecProblem("size", str(size), f"at most {format_size(DISK_MOST)}")
             raise InvalidSpecError(
                 f"the disk {disk!r} of {record.name!r} can't be that large", resource=record.name, problems=[problem]
             )
-        if size < now:
-            problem = SpecProblem("size", str(size), f"at least what it has, {now} bytes")
-            raise InvalidSpecError(f"the disk {disk!r} of {record.name!r} can't shrink", resource=record.name, problems=[problem])
-        device.capacityInKB = -(-size // 1024)
-        device.capacityInBytes = device.capacityInKB * 1024
-        return self._edit(thing, record.name, disk, device)
+
+        def grow(device: Any) -> None:
+            now = int(device.capacityInBytes or device.capacityInKB * 1024)
+            if size < now:
+                problem = SpecProblem("size", str(size), f"at least what it has, {now} bytes")
+                raise InvalidSpecError(
+                    f"the disk {disk!r} of {record.name!r} can't shrink", resource=record.name, problems=[problem]
+                )
+            device.capacityInKB = -(-size // 1024)
+            device.capacityInBytes = device.capacityInKB * 1024
+
+        return self._edit(thing, record.name, disk, grow)
 
     @hookimpl
     def disk_limit(self, vm: str, disk: str, limits: DiskLimits) -> Disk:
         """Limit a disk's requests per second, of both directions together: the one limit that vSphere has."""
         thing, record = self._changing(vm, "limit a disk of", full=False)
-        device = self._disk(thing, disk, record.name)
-        if limits.total_iops is not None:
-            device.storageIOAllocation = vim.StorageResourceManager.IOAllocationInfo(limit=limits.total_iops or -1)
-        return self._edit(thing, record.name, disk, device)
+
+        def limit(device: Any) -> None:
+            if limits.total_iops is not None:
+                device.storageIOAllocation = vim.StorageResourceManager.IOAllocationInfo(limit=limits.total_iops or -1)
+
+        return self._edit(thing, record.name, disk, limit)
 
     @hookimpl
     def disk_change_media(self, vm: str, disk: str, source: str) -> Disk:
@@ -99,29 +107,37 @@ class VMwareDisks(VMOperations):
             problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive")
             raise InvalidSpecError(f"{disk!r} of {record.name!r} is no drive", resource=record.name, problems=[problem])
         make = medium if isinstance(device, Device.VirtualCdrom) else floppy_medium
-        device.backing = make(self._connection, source, "default", self._connection.datacenter_thing(thing))
-        device.connectable = Device.VirtualDevice.ConnectInfo(
-            startConnected=bool(source), allowGuestControl=True, connected=bool(source) and record.status == "running"
-        )
-        return self._edit(thing, record.name, disk, device)
+        backing = make(self._connection, source, "default", self._connection.datacenter_thing(thing))
 
-    def _disk(self, thing: Any, disk: str, name: str) -> Any:
-        device = find_disk(self._devices(thing), disk, name)
-        if not isinstance(device, Device.VirtualDisk):
-            raise InvalidSpecError(
-                f"{disk!r} of {name!r} is a drive", resource=name, problems=[SpecProblem("disk", disk, "a disk")]
+        def insert(device: Any) -> None:
+            device.backing = backing
+            device.connectable = Device.VirtualDevice.ConnectInfo(
+                startConnected=bool(source), allowGuestControl=True, connected=bool(source) and record.status == "running"
             )
-        return device
 
-    def _edit(self, thing: Any, name: str, disk: str, device: Any) -> Disk:
-        self._edit_device(thing, name, device)
+        return self._edit(thing, record.name, disk, insert, drive=True)
+
+    def _edit(self, thing: Any, name: str, disk: str, change: Callable[[Any], None], *, drive: bool = False) -> Disk:
+        def changed(devices: Any) -> Any:
+            device = find_disk(devices, disk, name)
+            if isinstance(device, Device.VirtualDisk) == drive:
+                problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive" if drive else "a disk")
+                raise InvalidSpecError(
+                    f"{disk!r} of {name!r} is {'no' if drive else 'a'} drive", resource=name, problems=[problem]
+                )
+            change(device)
+            return device
+
+        self._edit_device(thing, name, changed)
         return still_there(d for d in disk_records(self._devices(thing)) if d.target == disk)
 
     def _keep(self, thing: Any, name: str, identity: str) -> None:
         """Remember that a disk was there before the VM: it stays when the VM is deleted."""
-        facts = facts_of(self._connection.read(thing, [FACTS_PATH]))
-        facts["kept_disks"] = sorted({*facts.get("kept_disks", ()), identity})
-        self._reconfigure(thing, name, extraConfig=[facts_option(facts)])
+
+        def kept(facts: dict[str, Any]) -> dict[str, Any]:
+            return facts | {"kept_disks": sorted({*facts.get("kept_disks", ()), identity})}
+
+        change_facts(self._connection, thing, name, kept)
 
 
 __all__ = ["VMwareDisks"]

@@ -13,7 +13,7 @@ from novacron.plugins import hookimpl
 from novacron.records.filters import TrafficFilter
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
-from novacron_vmware.networks.port_groups import node_groups, reconfigure, uplinks
+from novacron_vmware.networks.port_groups import node_groups, reconfigure, reconfigure_standard, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -74,13 +74,14 @@ class VMwareFilters(VMOperations):
             if plain_name(read["name"]) == network:
                 reconfigure(self._connection, thing, network, change)
                 return
-        for system, group in node_groups(self._connection):
-            if group.spec.name == network:
-                group.spec.policy = group.spec.policy or vim.host.NetworkPolicy()
-                security = group.spec.policy.security or vim.host.NetworkPolicy.SecurityPolicy()
-                security.forgedTransmits = security.macChanges = spoofing
-                group.spec.policy.security = security
-                system.UpdatePortGroup(network, group.spec)
+
+        def change_standard(spec: Any) -> None:
+            spec.policy = spec.policy or vim.host.NetworkPolicy()
+            security = spec.policy.security or vim.host.NetworkPolicy.SecurityPolicy()
+            security.forgedTransmits = security.macChanges = spoofing
+            spec.policy.security = security
+
+        reconfigure_standard(self._connection, network, change_standard)
 
     def _policies(self) -> Iterator[tuple[str, bool]]:
         """Yield each port group's name and whether it refuses foreign addresses."""

@@ -29,6 +29,7 @@ from novacron_vmware.lifecycle.creation import (
 from novacron_vmware.lifecycle.hardware import Hardware, configuration, fitting_cores, problems_of_update
 from novacron_vmware.names import plain_name
 from novacron_vmware.placement import find_placement
+from novacron_vmware.reconfiguring import reconfigure_vm
 from novacron_vmware.records import (
     ATTACHED,
     FACTS_PATH,
@@ -207,6 +208,32 @@ class VMwareLifecycle(VMOperations):
             raise InvalidSpecError(
                 f"a vCenter can't change {record.name!r} so", resource=record.name, problems=[no_autostart(changes.autostart)]
             )
+        if record.status != "stopped":
+            self._check_hot_add(thing, record, changes)
+        ours: list[Any] = []
+
+        def wanted(read: dict[str, Any]) -> Any:
+            config = self._config(thing, record, changes)
+            if changes.tags is not None or changes.metadata is not None:
+                facts = self._changed_facts(thing, record, changes, facts_of(read))
+                ours[:] = facts.get(ATTACHED, ())
+                config["extraConfig"] = [*config.get("extraConfig", ()), facts_option(facts)]
+            return vim.vm.ConfigSpec(**config) if config else None
+
+        with translated(record.name):
+            if changes.model_fields_set - {"autostart"}:
+                try:
+                    reconfigure_vm(self._connection, thing, record.name, [FACTS_PATH], wanted)
+                except BaseException:
+                    if changes.tags is not None and ours:
+                        self._connection.tags.attach(thing, record.tags or (), record.name, ours=ours)
+                    raise
+            if changes.autostart is not None:
+                set_autostart(self._connection, thing, enabled=changes.autostart)
+        return self._read(thing)
+
+    def _config(self, thing: Any, record: VM, changes: VMUpdate) -> dict[str, Any]:
+        """Return the fields of a ConfigSpec that changes a VM, as its devices are now."""
         config = self._hardware(thing, record, changes)
         if changes.vcpus is not None and changes.vcpus != record.vcpus:
             config["numCPUs"] = changes.vcpus
@@ -221,30 +248,18 @@ class VMwareLifecycle(VMOperations):
                 problem = SpecProblem("memory", str(changes.memory), f"at most what a node has, {largest} bytes")
                 raise InvalidSpecError(f"no node can run {record.name!r}", resource=record.name, problems=[problem])
             config["memoryMB"] = megabytes(changes.memory, record.name)
-        if record.status != "stopped":
-            self._check_hot_add(thing, record, changes)
         if changes.description is not None:
             config["annotation"] = changes.description
-        if changes.tags is not None or changes.metadata is not None:
-            facts = facts_of(self._connection.read(thing, [FACTS_PATH]))
-            merged = {**facts.get("metadata", {}), **(changes.metadata or {})}
-            tags = facts.get("tags", [])
-            if changes.tags is not None:
-                rest, attached = self._connection.tags.attach(thing, changes.tags, record.name, ours=facts.get(ATTACHED, ()))
-                tags, facts[ATTACHED] = sorted(rest), sorted(attached)
-            facts |= {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
-            config["extraConfig"] = [*config.get("extraConfig", ()), facts_option(facts)]
-        with translated(record.name):
-            if config:
-                try:
-                    self._reconfigure(thing, record.name, **config)
-                except BaseException:
-                    if changes.tags is not None:
-                        self._connection.tags.attach(thing, record.tags or (), record.name, ours=facts[ATTACHED])
-                    raise
-            if changes.autostart is not None:
-                set_autostart(self._connection, thing, enabled=changes.autostart)
-        return self._read(thing)
+        return config
+
+    def _changed_facts(self, thing: Any, record: VM, changes: VMUpdate, facts: dict[str, Any]) -> dict[str, Any]:
+        """Return NovaCron's facts about a VM after a change. Its tags that are vSphere's are attached and detached."""
+        merged = {**facts.get("metadata", {}), **(changes.metadata or {})}
+        tags = facts.get("tags", [])
+        if changes.tags is not None:
+            rest, attached = self._connection.tags.attach(thing, changes.tags, record.name, ours=facts.get(ATTACHED, ()))
+            tags, facts[ATTACHED] = sorted(rest), sorted(attached)
+        return facts | {"tags": tags, "metadata": {key: value for key, value in merged.items() if value is not None}}
 
     def _hardware(self, thing: Any, record: VM, changes: VMUpdate) -> dict[str, Any]:
         """Return the part of a ConfigSpec that changes a VM's hardware."""

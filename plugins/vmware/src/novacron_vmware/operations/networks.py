@@ -16,7 +16,7 @@ from novacron.records.vm import Deleted
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
 from novacron_vmware.names import plain_name
-from novacron_vmware.networks.port_groups import network_systems, node_groups, reconfigure, uplinks
+from novacron_vmware.networks.port_groups import network_systems, node_groups, reconfigure, reconfigure_standard, uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -86,9 +86,7 @@ class VMwareNetworks(VMOperations):
             if isinstance(thing, Group):
                 reconfigure(self._connection, thing, network, lambda ports: setattr(ports, "vlan", _vlan(vlan)))
             else:
-                for system, group in self._groups(now.name):
-                    group.spec.vlanId = vlan
-                    system.UpdatePortGroup(now.name, group.spec)
+                reconfigure_standard(self._connection, now.name, lambda spec: setattr(spec, "vlanId", vlan))
         return self.network_get(network)
 
     @hookimpl

@@ -22,6 +22,8 @@ from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from novacron.specs.nics import NICSpec, NICUpdate
 
 Device = vim.vm.device
@@ -56,21 +58,25 @@ class VMwareNICs(VMOperations):
     def nic_update(self, vm: str, nic: str, spec: NICUpdate) -> NIC:
         """Plug a NIC into another network, limit it, or pull its cable: what is given changes, and nothing else."""
         thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped", full=False)
-        device = find_nic(self._devices(thing), nic, record.name)
         given = spec.model_fields_set
+        find_nic(self._devices(thing), nic, record.name)
         there = still_there(each for each in self._nics(thing) if each.mac == nic.lower())
         self._check(spec if spec.network else spec.model_copy(update={"network": there.network}), record.name)
         for field in ("mac", "model"):
             if field in given and (getattr(spec, field) or getattr(there, field)).lower() != getattr(there, field):
                 problem = SpecProblem(field, str(getattr(spec, field)), f"{getattr(there, field)}, or nothing")
                 raise InvalidSpecError(f"a NIC keeps its {field}", resource=record.name, problems=[problem])
-        wanted = card(spec, self._backing(thing, spec) if spec.network else device.backing, device.key)
-        device.backing = wanted.backing
-        if "link_up" in given:
-            device.connectable = wanted.connectable
-        if "outbound_bytes_per_second" in given:
-            device.resourceAllocation = wanted.resourceAllocation
-        return self._edit(thing, record.name, nic, device)
+        moved = self._backing(thing, spec) if spec.network else None
+
+        def change(device: Any) -> None:
+            wanted = card(spec, moved or device.backing, device.key)
+            device.backing = wanted.backing
+            if "link_up" in given:
+                device.connectable = wanted.connectable
+            if "outbound_bytes_per_second" in given:
+                device.resourceAllocation = wanted.resourceAllocation
+
+        return self._edit(thing, record.name, nic, change)
 
     @hookimpl
     def address_list(self, vm: str, source: str | None) -> list[NICAddress]:
@@ -97,9 +103,11 @@ class VMwareNICs(VMOperations):
     def nic_link_set(self, vm: str, nic: str, up: bool) -> NIC:
         """Plug or unplug its cable, now and at the next start."""
         thing, record = self._changing(vm, "change a NIC of", "running", "suspended", "stopped", full=False)
-        device = find_nic(self._devices(thing), nic, record.name)
-        device.connectable = Device.VirtualDevice.ConnectInfo(startConnected=up, allowGuestControl=True, connected=up)
-        return self._edit(thing, record.name, nic, device)
+
+        def change(device: Any) -> None:
+            device.connectable = Device.VirtualDevice.ConnectInfo(startConnected=up, allowGuestControl=True, connected=up)
+
+        return self._edit(thing, record.name, nic, change)
 
     def _backing(self, thing: Any, spec: NICSpec | NICUpdate) -> Any:
         connection = self._connection
@@ -113,8 +121,13 @@ class VMwareNICs(VMOperations):
     def _nics(self, thing: Any) -> list[NIC]:
         return list(nic_records(self._connection, self._devices(thing)))
 
-    def _edit(self, thing: Any, name: str, nic: str, device: Any) -> NIC:
-        self._edit_device(thing, name, device)
+    def _edit(self, thing: Any, name: str, nic: str, change: Callable[[Any], None]) -> NIC:
+        def changed(devices: Any) -> Any:
+            device = find_nic(devices, nic, name)
+            change(device)
+            return device
+
+        self._edit_device(thing, name, changed)
         return still_there(each for each in self._nics(thing) if each.mac == nic.lower())
 
 

@@ -1,0 +1,144 @@
+"""What another client changes between our reading and our writing stays: no update is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from novacron import errors
+from novacron_lab.vcenter import VCenter
+from novacron_vmware.connection import VMwareConnection
+from novacron_vmware.reconfiguring import ATTEMPTS, VERSION
+from novacron_vmware.records import FACTS
+
+PROCESS = """
+import sys
+import novacron
+uri, password, own = sys.argv[1:]
+with novacron.connect(uri, password=password) as host:
+    vm = host.vms["web1"]
+    for number in range(5):
+        vm.update(metadata={f"{own}{number}": "x"})
+"""
+
+
+@pytest.fixture(scope="module")
+def vcenter():
+    with VCenter("-machines", "0", "-hosts", "1") as vcenter:
+        yield vcenter
+
+
+@pytest.fixture(scope="module")
+def vm(host):
+    host.vms.create(name="web1", memory="64MiB", disks=[{"size": "1MiB"}], nics=[{"network": "VM Network"}])
+    return host.vms["web1"]
+
+
+@contextmanager
+def beside(monkeypatch, path, change, *, often=1):
+    """Let another client change the object each time that this property of it was read to be changed."""
+    read, left = VMwareConnection.read, [often]
+
+    def reading(self, thing, paths):
+        found = read(self, thing, paths)
+        if path in paths and left[0]:
+            left[0] -= 1
+            change()
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VMwareConnection, "read", reading)
+        yield
+    assert left[0] == 0, "nothing was read"
+
+
+def config(govc):
+    return govc.json("vm.info", "-e", "/DC0/vm/web1")["virtualMachines"][0]["config"]
+
+
+def test_changes_of_a_device_keep_what_another_client_changed(vm, host, govc, monkeypatch):
+    mac, calls = vm.refresh().record.nics[0].mac, []
+
+    def other():
+        calls.append(1)
+        govc("device.disconnect", "-vm", "/DC0/vm/web1", "ethernet-0")
+        govc("vm.change", "-vm", "/DC0/vm/web1", "-e", "guestinfo.other=x")
+
+    with beside(monkeypatch, VERSION, other):
+        vm.nics[mac].update(outbound_bytes_per_second=2**20)
+    (card,) = [each for each in config(govc)["hardware"]["device"] if "macAddress" in each]
+    assert card["resourceAllocation"]["limit"] == 8
+    assert card["connectable"]["startConnected"] is False
+    assert calls == [1]
+
+
+def test_metadata_and_tags_of_two_clients_are_both_kept(vm, govc, monkeypatch):
+    def other(**more):
+        """Change the metadata as a NovaCron on another machine does."""
+        options = {each["key"]: each["value"] for each in config(govc)["extraConfig"]}
+        facts = json.loads(options.get(FACTS, "{}"))
+        facts["metadata"] = facts.get("metadata", {}) | more
+        govc("vm.change", "-vm", "/DC0/vm/web1", "-e", f"{FACTS}={json.dumps(facts)}")
+
+    with beside(monkeypatch, VERSION, lambda: other(theirs="1")):
+        vm.update(metadata={"ours": "1"})
+    with beside(monkeypatch, VERSION, lambda: other(more="1")):
+        vm.update(tags={"web"})
+    record = vm.refresh().record
+    assert record.metadata == {"ours": "1", "theirs": "1", "more": "1"}
+    assert record.tags == {"web"}
+
+
+def test_one_that_is_always_slower_is_refused_and_changes_nothing(vm, govc, monkeypatch):
+    numbers = iter(range(1000))
+
+    def other():
+        govc("vm.change", "-vm", "/DC0/vm/web1", "-e", f"guestinfo.busy={next(numbers)}")
+
+    before = vm.refresh().record.description
+    with beside(monkeypatch, VERSION, other, often=ATTEMPTS), pytest.raises(errors.BusyError) as refused:
+        vm.update(description="lost")
+    assert refused.value.hint
+    assert vm.refresh().record.description == before
+
+
+def test_a_port_group_keeps_what_another_client_changed(host, govc, monkeypatch):
+    govc("dvs.portgroup.add", "-dvs", "DVS0", "-vlan", "1", "prod")
+    govc("dvs.portgroup.change", "-vlan", "2", "prod")  # from now on it has a version
+    with beside(monkeypatch, "config", lambda: govc("dvs.portgroup.change", "-vlan", "13", "prod")):
+        host.native.portgroup_teaming_set("prod", active=["uplink1"], balance="ip")
+    assert next(each.vlan for each in host.native.portgroup_list("DVS0") if each.name == "prod") == "13"
+    (teaming,) = host.native.portgroup_teaming_show("prod")
+    assert (teaming.active, teaming.balance) == (("uplink1",), "ip")
+
+
+def test_a_standard_port_group_is_read_just_before_it_is_written(host, govc, monkeypatch):
+    node = govc("ls", "/DC0/host/DC0_C0").splitlines()[0]
+    govc("host.portgroup.add", "-host", node, "-vswitch", "vSwitch0", "plain")
+    with beside(
+        monkeypatch,
+        "name",
+        lambda: govc("host.portgroup.change", "-host", node, "-vlan-id", "21", "plain"),
+    ):
+        host.native.portgroup_teaming_set("plain", notify=False)
+    (group,) = [each for each in govc.json("host.portgroup.info", "-host", node)["portgroup"] if each["spec"]["name"] == "plain"]
+    assert group["spec"]["vlanId"] == 21
+    assert group["spec"]["policy"]["nicTeaming"]["notifySwitches"] is False
+
+
+def test_two_processes_change_one_vm_and_both_are_heard(vm, vcenter, tmp_path):
+    """Each process has a state directory of its own, as on another machine, so that they share no locks."""
+    started = []
+    for own in ("a", "b"):
+        environment = os.environ | {"NOVACRON_STATE": str(tmp_path / own), "XDG_STATE_HOME": str(tmp_path / own)}
+        words = [sys.executable, "-c", PROCESS, vcenter.uri(path="/DC0"), vcenter.password, own]
+        started.append(subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True))
+    for process in started:
+        _, said = process.communicate()
+        assert process.returncode == 0, said[-600:]
+    assert set(vm.refresh().record.metadata) >= {f"{own}{number}" for own in "ab" for number in range(5)}
