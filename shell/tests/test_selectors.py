@@ -195,3 +195,14 @@ def test_a_list_is_printed_again_until_it_is_interrupted(novacron, host, monkeyp
     assert [len(each) for each in lists] == [6, 5]
     assert lists[1][0] == "vm-00006"
     assert rounds == [7.0, 7.0]
+
+
+def test_old_snapshots_are_deleted_and_young_ones_stay(novacron):
+    for name in ("one", "two"):
+        novacron("snapshot", "create", "vm-0000[12]", name, "--no-memory")
+    novacron("snapshot", "delete", "vm-0000[12]", "--older-than", "1h", "--yes")
+    assert sorted(novacron("snapshot", "list", "vm-0000[12]", "-o", "name").stdout.split()) == ["one", "one", "two", "two"]
+    assert "deleted: two, one" in novacron("snapshot", "delete", "vm-00001", "--older-than", "0s", "--yes").stderr
+    assert novacron("snapshot", "list", "vm-0000[12]", "-o", "name").stdout.split() == ["one", "two"]
+    for words in ((), ("one", "--older-than", "1h"), ("--older-than", "1h", "--children")):
+        assert "give either" in novacron("snapshot", "delete", "vm-00002", *words, "--yes", code=2).stderr

@@ -64,7 +64,22 @@ WIDE: dict[str, Any] = {
     "id": "id",
     "description": "description",
 }
-FULL_COLUMNS = {"tags", "addresses", "disks", "nics", "description", "metadata", "arch", "machine", "firmware"}
+FULL_COLUMNS = {
+    "tags",
+    "addresses",
+    "disks",
+    "nics",
+    "description",
+    "metadata",
+    "arch",
+    "machine",
+    "firmware",
+    "autostart",
+    "locked_memory",
+    "created_at",
+    "agent_connected",
+}
+"""Columns that a plain listing does not read."""
 
 
 class Protections:

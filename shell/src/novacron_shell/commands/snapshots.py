@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from novacron.units import format_duration
 from novacron_shell.bulk import Bulk, each_vm, each_vm_of_list
 from novacron_shell.completion import complete_snapshots, known_snapshots, remember_snapshots
 from novacron_shell.confirm import yes_option
@@ -126,11 +127,19 @@ def revert(bulk: Bulk, name: str, yes: bool) -> None:
 
 @snapshot.command("delete")
 @each_vm
-@click.argument("name", shell_complete=complete_snapshots)
+@click.argument("name", required=False, default="", shell_complete=complete_snapshots)
 @click.option("--children", is_flag=True, help="Also delete all descendants.")
+@click.option(
+    "--older-than", type=AGE, metavar="AGE", help="Instead of NAME: all snapshots older than this, such as 7d. Others stay."
+)
 @yes_option
-def delete(bulk: Bulk, name: str, children: bool, yes: bool) -> None:
-    """Delete the snapshot NAME of VM."""
+def delete(bulk: Bulk, name: str, children: bool, older_than: float | None, yes: bool) -> None:
+    """Delete the snapshot NAME of VM, or those that are too old."""
+    if bool(name) == (older_than is not None) or (children and older_than):
+        raise click.UsageError("give either the NAME of a snapshot, with --children or without, or --older-than")
+    if older_than is not None:
+        _delete_older(bulk, older_than, yes=yes)
+        return
     bulk.confirm(f"delete the snapshot {name} of {{vms}}" + (" and its descendants" if children else ""), yes=yes)
 
     def said(gone: Any, output: str) -> None:
@@ -138,6 +147,24 @@ def delete(bulk: Bulk, name: str, children: bool, yes: bool) -> None:
         tell(f"deleted: {name}")
 
     bulk.do(f"delete {name}", lambda vm: vm.snapshots[name].delete(children=children, wait=False), said)
+
+
+def _delete_older(bulk: Bulk, age: float, *, yes: bool) -> None:
+    """Delete the snapshots of each VM that are older than an age, children before parents."""
+    text = format_duration(age)
+    bulk.confirm(f"delete the snapshots of {{vms}} that are older than {text}", yes=yes)
+
+    def delete(vm: Any) -> list[str]:
+        old = list(reversed(vm.snapshots.list(older_than=age)))
+        for each in old:
+            each.delete()
+        return [each.name for each in old]
+
+    def said(gone: list[str], output: str) -> None:
+        _remember(bulk, lambda names: [each for each in names if each not in gone])
+        tell(f"deleted: {', '.join(gone) or 'none'}")
+
+    bulk.do(f"delete snapshots older than {text}", delete, said)
 
 
 def _remember(bulk: Bulk, change: Callable[[list[str]], list[str]]) -> None:

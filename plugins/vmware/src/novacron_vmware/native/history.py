@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from novacron.errors import InvalidStateError, NotFoundError, NovaCronError
+from novacron.units import parse_duration
 from novacron_vmware.errors import translated
 from novacron_vmware.names import plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
@@ -76,15 +78,22 @@ class VSphereHistory(NativeOperations):
         return _task(self._info(thing, task))
 
     @vsphere.operation(kind="read")
-    def event_list(self, object: str = "", kind: tuple[str, ...] = (), most: int = 100) -> list[ServerEvent]:
+    def event_list(
+        self, object: str = "", kind: tuple[str, ...] = (), most: int = 100, newer_than: str = ""
+    ) -> list[ServerEvent]:
         """List events of the server's history, the newest first.
 
         Args:
             object: only events of this object and what is below it.
             kind: vSphere's types, such as VmPoweredOnEvent; can be repeated.
             most: how many at most.
+            newer_than: only events of this last time, such as 1d or 12h, by the server's clock.
         """
         spec = vim.event.EventFilterSpec(eventTypeId=list(kind) or None)
+        if newer_than:
+            with translated("events"):
+                now = vim.ServiceInstance("ServiceInstance", self._connection.session).CurrentTime()
+            spec.time = vim.event.EventFilterSpec.ByTime(beginTime=now - timedelta(seconds=parse_duration(newer_than)))
         if object:
             spec.entity = vim.event.EventFilterSpec.ByEntity(entity=self._any(object), recursion="all")
         with translated("events"):

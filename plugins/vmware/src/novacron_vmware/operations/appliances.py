@@ -54,7 +54,7 @@ class VMwareAppliances(VMOperations):
         from novacron.appliances.area import described
 
         thing, record = self._changing(vm, "export", "stopped")
-        sizes = {d.volume: d.size_bytes or 0 for d in record.disks or () if d.device == "disk"}
+        sizes = [d.size_bytes or 0 for d in record.disks or () if d.device == "disk"]
         job.report("asking for a lease", 0.0)
         with tempfile.TemporaryDirectory(prefix="novacron-") as folder, translated(record.name):
             with self._lease(thing.ExportVm(), record.name) as (lease, info):
@@ -66,7 +66,7 @@ class VMwareAppliances(VMOperations):
                         hint="look at the VM's disks, and export it again",
                         outcome="failed",
                     )
-                most = _most(max(sizes.values(), default=0) or info.totalDiskCapacityInKB * 1024)
+                most = _most(max(sizes, default=0) or info.totalDiskCapacityInKB * 1024)
                 files = list[Path]()
                 for number, each in enumerate(urls):
                     files.append(Path(folder) / f"{record.name}-disk{number}.vmdk")
@@ -75,13 +75,10 @@ class VMwareAppliances(VMOperations):
                             lease, job, f"fetching disk {number}", (0.9 * number / len(urls), 0.9 * (number + 1) / len(urls))
                         )
                         self._fetch(each.url, packed, each.fileSize or 0, most, told)
-            capacities = list(sizes.values())
-            disks = [(file.name, capacity, file.stat().st_size) for file, capacity in zip(files, capacities, strict=True)]
+            disks = [(file.name, capacity, file.stat().st_size) for file, capacity in zip(files, sizes, strict=True)]
             job.report("writing the appliance", 0.9)
             write(target, described(record, disks), files)
-            return Appliance(
-                name=record.name, host=record.host, disks=tuple(capacities), size_bytes=sum(size for _, _, size in disks)
-            )
+            return Appliance(name=record.name, host=record.host, disks=tuple(sizes), size_bytes=sum(size for _, _, size in disks))
 
     @hookimpl
     def appliance_import(self, source: BinaryIO, spec: ApplianceSpec, job: Job[VM]) -> VM:
