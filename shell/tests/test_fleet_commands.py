@@ -163,7 +163,9 @@ def test_balancing_in_rounds(novacron):
 def test_groups_and_report(novacron):
     for name in "ab":
         novacron("node", "set", name, "--group", "prod")
-    novacron("fleet", "set-group", "prod", "--vcpus-ratio", "1.5")
+    assert "has no nodes (groups that have some: prod)" in novacron("fleet", "set-group", "pord", "--vcpus-ratio", "2").stderr
+    novacron("fleet", "remove-group", "pord")
+    assert "no nodes" not in novacron("fleet", "set-group", "prod", "--vcpus-ratio", "1.5").stderr
     assert novacron.json("fleet", "groups")[0]["settings"]["vcpus_ratio"] == 1.5
     novacron("fleet", "set-group", "prod", "--failures", "1", "--admission", "warn")
     nova.fleet().hosts["a"].vms.create(name="large", vcpus=90, start=True)

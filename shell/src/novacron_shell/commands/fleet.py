@@ -107,6 +107,7 @@ def set_group(
 ) -> None:
     """Change settings of the group NAME. The name "fleet" changes the settings of all groups."""
     from novacron import fleet
+    from novacron.fleets.groups import FLEET
 
     if shared_pools and no_shared_pools:
         raise click.UsageError("either --shared-pool or --no-shared-pools")
@@ -115,9 +116,12 @@ def set_group(
         limits["shared_pools"] = list(shared_pools)
     if not limits:
         raise click.UsageError("nothing to change was given")
-    changed = fleet().groups.set(name, **limits)
+    groups = fleet().groups
+    changed = groups.set(name, **limits)
     if settings.output == "table":
-        tell(f"{changed.name} is changed")
+        others = [group.name for group in groups if group.nodes]
+        empty = f"; it has no nodes (groups that have some: {', '.join(others) or '-'})"
+        tell(f"{changed.name} is changed{'' if changed.nodes or changed.name == FLEET else empty}")
     else:
         show_one(changed, settings.output)
 
