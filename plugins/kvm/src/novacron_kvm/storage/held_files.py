@@ -86,9 +86,6 @@ def using(connection: KVMConnection, conn: Any, disks: Iterable[Any], *, made: C
             (own if is_writable(disk) and disk.find("shareable") is None else read).add(str(volume.path()))
     with holding(connection, own):
         refresh_pools(conn, own)
-        for path in own:
-            if find_path(conn, path) is None:
-                raise BusyError(f"{path} was deleted by another client", resource=posixpath.basename(path), outcome="failed")
         with reading(connection, conn, read - own, written=True):
             yield
 
