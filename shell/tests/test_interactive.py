@@ -1,5 +1,6 @@
 """The interactive shell in a real pseudo-terminal."""
 
+import io
 import os
 import re
 import subprocess
@@ -25,6 +26,7 @@ def shell(tmp_path):
     child = pexpect.spawn(
         "novacron", ["shell", "-c", "sim://lab?vms=3"], env=environment, encoding="utf-8", timeout=60, dimensions=(50, 140)
     )
+    child.logfile_read = io.StringIO()
     typed(child, "print('opened', len(vms))")
     seen(child, "opened 3")
     seen(child, "novacron>")  # Ctrl-D before the prompt would be lost
@@ -37,7 +39,10 @@ def shell(tmp_path):
 def seen(child, text):
     """Wait for a text, whatever colours and cursor movements stand between its letters."""
     between = r"(?:\x1b\[[0-9;?]*[A-Za-z])*"
-    child.expect(between.join(re.escape(letter) for letter in text))
+    try:
+        child.expect(between.join(re.escape(letter) for letter in text))
+    except (pexpect.TIMEOUT, pexpect.EOF):
+        pytest.fail(f"{text!r} was not seen; all that was shown: {child.logfile_read.getvalue()!r}")
 
 
 def typed(child, line):
