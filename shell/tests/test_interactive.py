@@ -205,6 +205,7 @@ def test_a_shell_asks_whether_to_go_on_with_runs_that_were_cut_off(tmp_path, pro
     (cut,) = runs.list(unfinished=True)
     for answer, said in (("n", f"novacron run resume {cut.id}"), ("", "resuming 1 of 1")):
         child = pexpect.spawn("novacron", ["shell"], env=environment, encoding="utf-8", timeout=60, dimensions=(50, 140))
+        child.logfile_read = io.StringIO()
         seen(child, "1 run was cut off")
         seen(child, cut.id)
         typed(child, answer)
