@@ -214,6 +214,75 @@ def test_a_clock_that_is_wrong_now_moves_nothing(watched):
     assert times == sorted(set(times))
 
 
+def test_a_clock_that_is_late_after_a_second_power_cut_moves_nothing(watched):
+    """A machine without a battery for its clock saves the time once an hour. The hours without power before were no wrong clock."""
+    began = watched.clock[0]
+    watched.step(5)
+    watched.clock[0] += 3 * 3600.0
+    watched.step(10)
+    before = watched.times(began, watched.clock[0])
+    watched.clock[0] -= 1500.0
+    watched.step(1)
+    assert "the database's clock went back" in watched.service.latest.problems["clock"]
+    assert watched.times(began, began + DAY)[:15] == before
+
+
+def test_rounds_that_wait_for_the_database_are_not_moved_by_a_clock_that_is_wrong_now(watched, monkeypatch):
+    """The database comes back with a clock that is late, such as that of a replica. Nothing that it stored is ahead of that clock."""
+    from types import SimpleNamespace
+
+    from novacron.errors import StorageError
+    from novacron.monitoring import collector
+    from novacron.monitoring.storage import MetricStorage
+
+    steady = [1000.0]
+    monkeypatch.setattr(collector, "time", SimpleNamespace(monotonic=lambda: steady[0], time=time.time))
+
+    def step(count):
+        for _ in range(count):
+            steady[0] += 60.0
+            watched.step(1)
+
+    def away(*_, **__):
+        raise StorageError("the database is away")
+
+    began = watched.clock[0]
+    step(5)
+    with monkeypatch.context() as patched:
+        patched.setattr(watched.site.fleet.metrics.storage, "now", away)
+        patched.setattr(MetricStorage, "write", away)
+        step(15)
+    watched.clock[0] -= 700.0
+    step(1)
+    assert "the database's clock went back" in watched.service.latest.problems["clock"]
+    assert watched.times(began, began + DAY) == [began + 60.0 * number for number in range(1, 22)]
+
+
+def test_rounds_that_wait_are_stored_if_another_process_has_taken_over_when_the_clock_is_set_back(watched, monkeypatch):
+    from novacron.errors import BusyError, StorageError
+    from novacron.monitoring.storage import MetricStorage
+    from novacron.store.leases import Lease
+
+    def away(*_, **__):
+        raise StorageError("the database is away")
+
+    def taken(*_):
+        raise BusyError("another process collects now")
+
+    began = watched.clock[0]
+    watched.step(4)
+    watched.clock[0] += 30 * DAY
+    watched.step(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(MetricStorage, "write", away)
+        watched.step(3)
+    watched.clock[0] -= 30 * DAY
+    with monkeypatch.context() as patched:
+        patched.setattr(Lease, "check", taken)
+        assert watched.service.step() is None
+    assert watched.samples(began, began + 31 * DAY) == 4 + 2 + 3
+
+
 def test_a_process_that_waits_offers_the_rounds_after_the_clock_was_set_back(watched):
     seen = []
     waiting = MonitorService(watched.site.fleet.metrics, follow=seen.append, imports=False)

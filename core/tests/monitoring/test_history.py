@@ -302,6 +302,24 @@ def test_a_metric_is_found_among_many_series_of_other_ones_with_few_statements(s
     assert len(asked(storage, "other", START - 60, START + 3600, show="value")) == 120
 
 
+def test_a_metric_is_found_while_its_only_values_are_packed(storage):
+    """Which happens between two statements of the query: the values are in chunks then, and no longer in rows."""
+    from sqlalchemy import event
+
+    for number in range(60):
+        written(storage, [(START, {"wanted": 1.0})], key=str(number), labels=(("n", str(number)),), kind="custom")
+    packing = []
+
+    def pack_now(*given):
+        if not packing and "DISTINCT" in given[2]:
+            packing.append(given[2])
+            Compaction(MetricStorage(Database(storage.database.url)), KEEP).finish(START + 2 * 3600)
+
+    event.listen(storage.database._engine(), "after_cursor_execute", pack_now)
+    assert len(asked(storage, "wanted", START - 60, START + 3600, show="value")) == 60
+    assert len(packing) == 1
+
+
 def test_a_vm_has_its_history(tmp_path):
     with Site(tmp_path / "state") as site:
         site.fleet.add("historic", "sim://historic?vms=1")

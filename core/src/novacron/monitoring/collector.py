@@ -149,9 +149,10 @@ class Collector:
             return False
         if self.lease is not None:
             try:
-                if not self._calls.run(Correction(self._storage, now, ahead, self.lease).apply):
+                waiting = [one.at for one, _ in self._unwritten]
+                if not self._calls.run(Correction(self._storage, now, ahead, self.lease, waiting).apply):
                     return False
-            except StorageError:  # the next round tries again
+            except (StorageError, BusyError):  # the next round tries again; another process that has taken over is noticed on writing
                 return False
         for one, _ in self._unwritten:
             if one.at > now:

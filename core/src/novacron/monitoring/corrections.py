@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LONGEST = 86400.0
 """For how many seconds the clock may have been wrong. Until then nothing was deleted as too old."""
+LONGER = 2.0
+"""How many times longer than the rounds are ahead the jump before them may be: nothing may have been collected for a while around it."""
 PART = 500
 """How many objects are unpacked in one transaction."""
 
@@ -29,8 +31,9 @@ Series = dict[SeriesKey, list[Point]]
 class Correction:
     """Gives rounds that are ahead of the clock the times at which they were measured.
 
-    Either the clock was wrong before, or it is wrong now. It was certainly wrong before if the rounds that are ahead begin with a jump that
-    is as long as they are ahead. Otherwise nothing is changed: a clock that went back by mistake must not move the history.
+    Either the clock was wrong before, or it is wrong now. It was wrong before if the rounds that are ahead begin with a jump that is about
+    as long as they are ahead. Otherwise nothing is changed: a clock that went back by mistake must not move the history. A much longer jump
+    was rather a time without power or a suspended machine. A machine that saves its clock once an hour is behind after the next such time.
 
     Each transaction leaves complete rounds, so an interrupted correction can be continued.
 
@@ -39,10 +42,13 @@ class Correction:
         now: the time by the clock.
         ahead: by how many seconds the rounds are ahead.
         lease: the right to write; None in tests.
+        waiting: the times of rounds that are not stored yet. They count too: without them nothing would show that no jump was before them.
     """
 
-    def __init__(self, storage: MetricStorage, now: float, ahead: float, lease: Lease | None = None) -> None:
-        self._storage, self._now, self._ahead, self._lease = storage, now, ahead, lease
+    def __init__(
+        self, storage: MetricStorage, now: float, ahead: float, lease: Lease | None = None, waiting: Sequence[float] = ()
+    ) -> None:
+        self._storage, self._now, self._ahead, self._lease, self._waiting = storage, now, ahead, lease, waiting
 
     def apply(self) -> bool:
         """Correct the rounds. Return whether rounds may follow the clock from now on.
@@ -54,7 +60,7 @@ class Correction:
         last, first, newest = self._ends()
         if first is None or newest is None:
             return True
-        if last is None or first - self._ahead <= last or newest - first > LONGEST:
+        if last is None or newest - first > LONGEST or not self._ahead < first - last <= LONGER * self._ahead:
             return False
         self._unpack()
         with self._storage.database.transaction() as connection:
@@ -82,6 +88,9 @@ class Correction:
                 times, _ = unpack(data)
                 before.append(max(time for time in times if time <= now))
                 after.append(min(time for time in times if time > now))
+        before += [time for time in self._waiting if time <= now]
+        ahead = [time for time in self._waiting if time > now]
+        after, newest = after + ahead, newest + ahead
         return max(before, default=None), min(after, default=None), max(newest, default=None)
 
     def _unpack(self) -> None:

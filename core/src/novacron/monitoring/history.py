@@ -92,7 +92,10 @@ class History:
         return [(number, dict(labels)) for number, (_, _, labels) in objects.items() if first.items() <= dict(labels).items()]
 
     def _having(self, metric: str, objects: Iterable[tuple[int, object]], since: float, until: float) -> set[int]:
-        """Return the ids of the objects that have values of a metric in this time, perhaps with further ids."""
+        """Return the ids of the objects that have values of a metric in this time, perhaps with further ids.
+
+        Raw rows are read first, as in `samples`.
+        """
         numbers = [number for number, _ in objects]
         chunk, raw, first, last = metric_chunks.c, metric_raw.c, min(numbers), max(numbers)
         times = sa.select(metric_rounds.c.at).where(metric_rounds.c.at > since, metric_rounds.c.at <= until)
@@ -103,7 +106,8 @@ class History:
             packed = packed.where(chunk.object.between(first, last), chunk.layout.in_(layouts), chunk.end > since)
             unpacked = sa.select(raw.object).distinct()
             unpacked = unpacked.where(raw.at.in_(times), raw.object.between(first, last), raw.layout.in_(layouts))
-            return {*connection.execute(packed).scalars(), *connection.execute(unpacked).scalars()}
+            having = set(connection.execute(unpacked).scalars())
+            return having | set(connection.execute(packed).scalars())
 
     def _series(
         self, number: int, keys: set[SeriesKey], since: float, until: float, resolution: int, step: float | None, shown: Shown
