@@ -12,6 +12,9 @@ import pytest
 import novacron
 from novacron import VMSpec, errors
 from novacron_vmware import rest
+from novacron_vmware.connection import VMwareConnection
+from novacron_vmware.reconfiguring import ATTEMPTS, VERSION
+from novacron_vmware.sdk import vim
 
 
 class OtherClient:
@@ -185,3 +188,44 @@ def test_an_api_that_does_not_work_yet_hides_no_vm_and_loses_no_tag(tagged, monk
         assert vm.update(description="without tags").tags == {"plain"}
         assert host.vms.create(VMSpec(name="earlier", memory="64MiB", tags={"plain"})).tags == {"plain"}
     assert vm.refresh().tags == {"plain", "env:prod"}
+
+
+def meddling(monkeypatch, *, often):
+    """Let another client change the VM each time that its version was read to be changed."""
+    read, left = VMwareConnection.read, [often]
+
+    def reading(self, thing, paths):
+        found = read(self, thing, paths)
+        if VERSION in paths and left[0]:
+            left[0] -= 1
+            option = vim.option.OptionValue(key="guestinfo.other", value=str(left[0]))
+            self.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(extraConfig=[option])), resource="other")
+        return found
+
+    monkeypatch.setattr(VMwareConnection, "read", reading)
+    return left
+
+
+def test_a_tag_that_was_attached_before_a_second_attempt_is_still_our_own(tagged, monkeypatch):
+    """So it is detached when it is not wanted any more."""
+    host, other, tags = tagged
+    vm = host.vms["DC0_H0_VM0"]
+    left = meddling(monkeypatch, often=2)
+    vm.update(tags={"env:prod", "mine"})
+    assert left == [0]
+    assert other.attached(thing_of(vm)) == {tags["prod"]}
+    vm.update(tags={"mine"})
+    assert other.attached(thing_of(vm)) == set()
+    assert vm.refresh().tags == {"mine"}
+
+
+def test_tags_that_were_detached_are_attached_again_if_the_change_fails(tagged, monkeypatch):
+    host, other, tags = tagged
+    vm = host.vms["DC0_H0_VM0"]
+    vm.update(tags={"env:prod", "mine"})
+    with monkeypatch.context() as patched:
+        meddling(patched, often=ATTEMPTS)
+        with pytest.raises(errors.BusyError):
+            vm.update(tags=())
+    assert other.attached(thing_of(vm)) == {tags["prod"]}
+    assert vm.refresh().tags == {"env:prod", "mine"}

@@ -210,13 +210,18 @@ class VMwareLifecycle(VMOperations):
             )
         if record.status != "stopped":
             self._check_hot_add(thing, record, changes)
-        ours: list[Any] = []
+        ours: set[str] | None = None
 
         def wanted(read: dict[str, Any]) -> Any:
+            nonlocal ours
             config = self._config(thing, record, changes)
             if changes.tags is not None or changes.metadata is not None:
-                facts = self._changed_facts(thing, record, changes, facts_of(read))
-                ours[:] = facts.get(ATTACHED, ())
+                facts = facts_of(read)
+                if ours is not None:  # another client was quicker: what is attached already is still ours
+                    facts[ATTACHED] = sorted(ours | set(facts.get(ATTACHED, ())))
+                facts = self._changed_facts(thing, record, changes, facts)
+                if changes.tags is not None:
+                    ours = set(facts[ATTACHED])
                 config["extraConfig"] = [*config.get("extraConfig", ()), facts_option(facts)]
             return vim.vm.ConfigSpec(**config) if config else None
 
@@ -225,7 +230,7 @@ class VMwareLifecycle(VMOperations):
                 try:
                     reconfigure_vm(self._connection, thing, record.name, [FACTS_PATH], wanted)
                 except BaseException:
-                    if changes.tags is not None and ours:
+                    if ours is not None:
                         self._connection.tags.attach(thing, record.tags or (), record.name, ours=ours)
                     raise
             if changes.autostart is not None:
