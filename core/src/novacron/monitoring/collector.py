@@ -152,7 +152,7 @@ class Collector:
                 waiting = [one.at for one, _ in self._unwritten]
                 if not self._calls.run(Correction(self._storage, now, ahead, self.lease, waiting).apply):
                     return False
-            except (StorageError, BusyError):  # the next round tries again; another process that has taken over is noticed on writing
+            except (StorageError, BusyError):  # tried again; that another process has taken over is found on writing
                 return False
         for one, _ in self._unwritten:
             if one.at > now:
