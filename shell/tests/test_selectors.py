@@ -204,5 +204,5 @@ def test_old_snapshots_are_deleted_and_young_ones_stay(novacron):
     assert sorted(novacron("snapshot", "list", "vm-0000[12]", "-o", "name").stdout.split()) == ["one", "one", "two", "two"]
     assert "deleted: two, one" in novacron("snapshot", "delete", "vm-00001", "--older-than", "0s", "--yes").stderr
     assert novacron("snapshot", "list", "vm-0000[12]", "-o", "name").stdout.split() == ["one", "two"]
-    for words in ((), ("one", "--older-than", "1h"), ("--older-than", "1h", "--children")):
+    for words in ((), ("one", "--older-than", "1h"), ("--older-than", "1h", "--children"), ("--older-than", "0s", "--children")):
         assert "give either" in novacron("snapshot", "delete", "vm-00002", *words, "--yes", code=2).stderr

@@ -135,7 +135,7 @@ def revert(bulk: Bulk, name: str, yes: bool) -> None:
 @yes_option
 def delete(bulk: Bulk, name: str, children: bool, older_than: float | None, yes: bool) -> None:
     """Delete the snapshot NAME of VM, or those that are too old."""
-    if bool(name) == (older_than is not None) or (children and older_than):
+    if bool(name) == (older_than is not None) or (children and older_than is not None):
         raise click.UsageError("give either the NAME of a snapshot, with --children or without, or --older-than")
     if older_than is not None:
         _delete_older(bulk, older_than, yes=yes)
