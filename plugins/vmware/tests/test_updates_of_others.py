@@ -13,7 +13,7 @@ import pytest
 from novacron import errors
 from novacron_lab.vcenter import VCenter
 from novacron_vmware.connection import VMwareConnection
-from novacron_vmware.reconfiguring import ATTEMPTS, VERSION
+from novacron_vmware.reconfiguring import ATTEMPTS, DEVICES, VERSION
 from novacron_vmware.records import FACTS
 
 PROCESS = """
@@ -75,6 +75,43 @@ def test_changes_of_a_device_keep_what_another_client_changed(vm, host, govc, mo
     assert card["resourceAllocation"]["limit"] == 8
     assert card["connectable"]["startConnected"] is False
     assert calls == [1]
+
+
+def test_a_disk_that_took_the_place_of_another_is_not_deleted(vm, host, govc, monkeypatch):
+    """Between our look and our change. A disk with the same name may be any disk."""
+    vm.disks.attach({"size": "1MiB"})
+
+    name = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines() if line.startswith("disk-")][-1]
+
+    def other():
+        govc("device.remove", "-vm", "/DC0/vm/web1", "-keep", name)
+        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/theirs", "-size", "1M")
+
+    with beside(monkeypatch, VERSION, other), pytest.raises(errors.DeviceNotFoundError, match="another disk at 'sdb'"):
+        vm.disks["sdb"].detach(delete=True)
+    (theirs,) = [disk for disk in vm.refresh().record.disks if disk.target == "sdb"]
+    assert "theirs" in theirs.volume
+    vm.disks["sdb"].detach(delete=True)
+    assert [disk.target for disk in vm.refresh().record.disks] == ["sda"]
+
+
+def test_a_disk_that_was_there_before_is_kept_though_another_client_attaches_one(vm, host, govc, monkeypatch):
+    """And not the one of the other client, which has the first of the new names."""
+    govc("datastore.disk.create", "-ds", "LocalDS_0", "-size", "1M", "ours.vmdk")
+
+    def other():
+        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/theirs", "-size", "1M")
+
+    with beside(monkeypatch, DEVICES, other):
+        vm.disks.attach({"path": "LocalDS_0/ours", "target": "sdd"})
+    options = {each["key"]: each["value"] for each in config(govc)["extraConfig"]}
+    uuids = {
+        each["backing"]["fileName"]: each["backing"]["uuid"] for each in config(govc)["hardware"]["device"] if "uuid" in str(each)
+    }
+    kept = json.loads(options[FACTS])["kept_disks"]
+    assert kept == [uuids["[LocalDS_0] ours.vmdk"]]
+    for name in ("sdb", "sdd"):
+        vm.disks[name].detach(delete=False)
 
 
 def test_metadata_and_tags_of_two_clients_are_both_kept(vm, govc, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidSpecError, SpecProblem
+from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
@@ -12,9 +12,10 @@ from novacron.units import format_size
 from novacron_vmware.devices import DISK_MOST, Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
+from novacron_vmware.reconfiguring import DEVICES, reconfigure_vm
 from novacron_vmware.records import change_facts
 from novacron_vmware.sdk import vim
-from novacron_vmware.storage.disk_files import attach, drive, floppy_medium, medium
+from novacron_vmware.storage.disk_files import attach, disk_path, drive, floppy_medium, medium
 from novacron_vmware.storage.disk_users import refuse_shared
 from novacron_vmware.vm_operations import VMOperations
 
@@ -46,7 +47,11 @@ class VMwareDisks(VMOperations):
                 drive(connection, adding, spec.path or spec.source or "", spec, connection.datacenter_thing(thing))
                 self._reconfigure(thing, record.name, deviceChange=adding.changes)
             devices = self._devices(thing)
-            target, device = still_there((t, d) for t, d in places(devices) if t not in before)
+            new = [(t, d) for t, d in places(devices) if t not in before]
+            if spec.path and spec.device == "disk":
+                path = disk_path(connection, spec.path, spec.pool, connection.datacenter_thing(thing))
+                new.sort(key=lambda each: _file(each[1]) != path)  # another client may have attached one too
+            target, device = still_there(new)
             if spec.path and spec.device == "disk":
                 self._keep(thing, record.name, device.backing.uuid)
         return still_there(d for d in disk_records(devices) if d.target == target)
@@ -55,14 +60,27 @@ class VMwareDisks(VMOperations):
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Take a disk from a VM, and its file with it when asked."""
         thing, record = self._changing(vm, "detach a disk from", "running", "stopped", full=False)
-        device = find_disk(self._devices(thing), disk, record.name)
-        destroy = "destroy" if delete and isinstance(device, Device.VirtualDisk) else None
-        if destroy and (path := getattr(device.backing, "fileName", None)):
-            hint = "detach it without deleting, or delete that VM first"
-            refuse_shared(self._connection, thing, record.name, "delete a disk of", [path], hint)
-        change = Device.VirtualDeviceSpec(operation="remove", fileOperation=destroy, device=device)
+        seen = list[str | None]()
+
+        def removal(read: dict[str, Any]) -> Any:
+            device = find_disk(read.get(DEVICES) or (), disk, record.name)
+            path = _file(device)
+            seen.append(path)
+            if path != seen[0]:
+                raise DeviceNotFoundError(
+                    f"another client has put another disk at {disk!r} of {record.name!r}",
+                    resource=record.name,
+                    hint="list its disks, and look which one you mean",
+                )
+            destroy = "destroy" if delete and isinstance(device, Device.VirtualDisk) else None
+            if destroy and path:
+                hint = "detach it without deleting, or delete that VM first"
+                refuse_shared(self._connection, thing, record.name, "delete a disk of", [path], hint)
+            change = Device.VirtualDeviceSpec(operation="remove", fileOperation=destroy, device=device)
+            return vim.vm.ConfigSpec(deviceChange=[change])
+
         with translated(record.name):
-            self._reconfigure(thing, record.name, deviceChange=[change])
+            reconfigure_vm(self._connection, thing, record.name, [DEVICES], removal)
         return self._read(thing)
 
     @hookimpl
@@ -138,6 +156,10 @@ class VMwareDisks(VMOperations):
             return facts | {"kept_disks": sorted({*facts.get("kept_disks", ()), identity})}
 
         change_facts(self._connection, thing, name, kept)
+
+
+def _file(device: Any) -> str | None:
+    return getattr(device.backing, "fileName", None)
 
 
 __all__ = ["VMwareDisks"]
