@@ -95,6 +95,21 @@ def test_a_disk_that_took_the_place_of_another_is_not_deleted(vm, host, govc, mo
     assert [disk.target for disk in vm.refresh().record.disks] == ["sda"]
 
 
+def test_a_nic_that_took_the_place_of_another_is_not_detached(vm, govc, monkeypatch):
+    ours, theirs = "00:50:56:00:00:21", "00:50:56:00:00:22"
+    vm.nics.attach(network="VM Network", mac=ours)
+    name = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines() if line.startswith("ethernet-")][-1]
+
+    def other():
+        govc("device.remove", "-vm", "/DC0/vm/web1", name)
+        govc("vm.network.add", "-vm", "/DC0/vm/web1", "-net", "VM Network", "-net.address", theirs)
+
+    with beside(monkeypatch, DEVICES, other), pytest.raises(errors.DeviceNotFoundError):
+        vm.nics[ours].detach()
+    assert theirs in [nic.mac for nic in vm.refresh().record.nics]
+    vm.nics[theirs].detach()
+
+
 def test_a_disk_that_was_there_before_is_kept_though_another_client_attaches_one(vm, host, govc, monkeypatch):
     """And not the one of the other client, which has the first of the new names."""
     govc("datastore.disk.create", "-ds", "LocalDS_0", "-size", "1M", "ours.vmdk")

@@ -18,6 +18,7 @@ from novacron_vmware.devices import card, find_nic, nic_records, problems_of_nic
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
 from novacron_vmware.placement import backing
+from novacron_vmware.reconfiguring import DEVICES, reconfigure_vm
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -43,15 +44,20 @@ class VMwareNICs(VMOperations):
         change = Device.VirtualDeviceSpec(operation="add", device=card(spec, self._backing(thing, spec), -2))
         with translated(record.name):
             self._reconfigure(thing, record.name, deviceChange=[change])
-        return still_there(nic for nic in self._nics(thing) if nic.mac not in before)
+        new = [nic for nic in self._nics(thing) if nic.mac not in before]
+        return still_there(nic for nic in new if spec.mac is None or nic.mac == spec.mac.lower())
 
     @hookimpl
     def nic_detach(self, vm: str, nic: str) -> VM:
         """Take a NIC from a VM."""
         thing, record = self._changing(vm, "detach a NIC from", "running", "stopped", full=False)
-        change = Device.VirtualDeviceSpec(operation="remove", device=find_nic(self._devices(thing), nic, record.name))
+
+        def removal(read: dict[str, Any]) -> Any:
+            device = find_nic(read.get(DEVICES) or (), nic, record.name)
+            return vim.vm.ConfigSpec(deviceChange=[Device.VirtualDeviceSpec(operation="remove", device=device)])
+
         with translated(record.name):
-            self._reconfigure(thing, record.name, deviceChange=[change])
+            reconfigure_vm(self._connection, thing, record.name, [DEVICES], removal)
         return self._read(thing)
 
     @hookimpl
