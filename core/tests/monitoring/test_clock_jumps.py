@@ -175,6 +175,23 @@ def test_alerts_and_silences_do_not_wait_for_the_wrong_times(watched_on, server)
     assert watched.alerts() == {("High", "resolved")}
 
 
+def test_a_silence_that_is_over_stays_over_when_the_clock_is_set_back(watched):
+    alerts = watched.site.fleet.alerts
+    watched.step(3)
+    watched.clock[0] += 30 * DAY
+    watched.step(1)
+    watched.load.value = 95.0
+    ended, lasting = alerts.silence(["app=a"], "3h"), alerts.silence(["app=b"], "3h")
+    watched.step(2, 900.0)
+    alerts.unsilence(ended.id)
+    watched.clock[0] -= 30 * DAY
+    watched.step(7)
+    (alert,) = alerts.list()
+    assert (alert.state, alert.silenced_by) == ("firing", None)
+    times = {one.id: (one.starts_at, one.ends_at) for one in alerts.silences()}
+    assert times[lasting.id] == pytest.approx((lasting.starts_at - 30 * DAY, lasting.ends_at - 30 * DAY), abs=61.0)
+
+
 def test_an_interrupted_correction_is_continued(watched, monkeypatch):
     from novacron.errors import StorageError
     from novacron.monitoring.corrections import Correction

@@ -68,6 +68,7 @@ class MonitorService:
         self._said: dict[str, str] = {}
         self.imports = FirstImports(metrics.import_first, say) if imports else None
         self.latest: Round | None = None
+        self._ahead = 0.0
 
     def run(self, stop: threading.Event, rounds: int | None = None) -> None:
         """Collect until `stop` is set, or for so many rounds.
@@ -137,8 +138,10 @@ class MonitorService:
         try:
             if made.jumped < 0:  # what it remembers has wrong times
                 self._close_notifier()
+                self._ahead = -made.jumped
             if self._notifier is None:
-                self._notifier = self._alerts.notifier(collector.lease, collector.gone, self._calls, made.at)
+                self._notifier = self._alerts.notifier(collector.lease, collector.gone, self._calls, made.at, self._ahead)
+                self._ahead = 0.0
             self._notifier.take(made)
             self._notifier.deliver(made.at)
             made.problems |= {f"rule {name}": problem for name, problem in self._notifier.problems.items()}

@@ -235,6 +235,7 @@ class FleetAlerts:
         gone: Callable[[Mapping[str, str]], bool] = lambda labels: False,
         calls: DatabaseCalls | None = None,
         before: float | None = None,
+        ahead: float = 0.0,
     ) -> Notifier:
         """Return what evaluates the rules and delivers notifications; it has read the samples that the rules need.
 
@@ -243,25 +244,26 @@ class FleetAlerts:
             gone: returns whether the object with these labels was deleted.
             calls: gives calls of the database a deadline.
             before: the time of the first round that the notifier will be given. Only older ones are read; by default all until now.
+            ahead: by how many seconds the clock was ahead until it was set back just now.
 
         Raises:
             StorageError: the database can't be used.
         """
         made = Notifier(self.storage, self.configuration, self._sinks, lease, gone, calls)
         if calls is None:
-            self._fill(made, before)
+            self._fill(made, before, ahead)
         else:
-            calls.run(lambda: self._fill(made, before))
+            calls.run(lambda: self._fill(made, before, ahead))
         return made
 
-    def _fill(self, notifier: Notifier, before: float | None) -> None:
+    def _fill(self, notifier: Notifier, before: float | None, ahead: float) -> None:
         """Let a new notifier know the past that the rules need. What the clock stored while it was ahead does not wait for these times.
 
         Most rules need a few minutes, of which all rows are read at once: a fleet may have 100,000 VMs. Only what a rule needs of earlier
         times is read series by series.
         """
         if before is not None:
-            self.storage.set_back(before, notifier.lease)
+            self.storage.set_back(before, notifier.lease, ahead)
         storage = self._metrics.storage
         now = storage.now() if before is None else math.nextafter(before, -math.inf)
         history, horizons = History(storage, {}), notifier.horizons()

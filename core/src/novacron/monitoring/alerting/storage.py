@@ -112,12 +112,14 @@ class AlertStorage(Store):
         except sa.exc.IntegrityError as error:
             raise StorageError("another process stored the same alerts at the same time", hint="it is tried again") from error
 
-    def set_back(self, at: float, lease: Lease | None = None) -> None:
+    def set_back(self, at: float, lease: Lease | None = None, ahead: float = 0.0) -> None:
         """Replace times that are ahead by `at`, so that nothing waits for them: the clock was ahead when they were stored.
 
         Args:
             at: the time of the round that is evaluated next.
             lease: the right to decide about alerts.
+            ahead: by how many seconds the clock was ahead, 0 if that is not known. Silences then begin and end when they were meant to,
+                and those that are over stay so; otherwise they begin now.
 
         Raises:
             BusyError: another process decides about alerts now.
@@ -143,8 +145,10 @@ class AlertStorage(Store):
             late = alert_outbox.c.sent_at.is_(None) & (alert_outbox.c.due_at > at + LONGEST_PAUSE)
             connection.execute(alert_outbox.update().where(late).values(due_at=at))
             silence = alert_silences.c
-            ends = {"starts_at": at, "ends_at": silence.ends_at - silence.starts_at + at}
-            connection.execute(alert_silences.update().where(silence.starts_at > at + LONGEST_PAUSE).values(**ends))
+            began = silence.starts_at - ahead if ahead else at
+            times = {"starts_at": began, "ends_at": silence.ends_at - silence.starts_at + began}
+            wrong = silence.starts_at > at + (0.0 if ahead else LONGEST_PAUSE)
+            connection.execute(alert_silences.update().where(wrong).values(**times))
 
     def waiting(self, until: float | None = None) -> list[Outgoing]:
         """Return the notifications that were not delivered yet, oldest first; those that are due `until` a time only if given."""
