@@ -145,8 +145,8 @@ class AlertStorage(Store):
             late = alert_outbox.c.sent_at.is_(None) & (alert_outbox.c.due_at > at + LONGEST_PAUSE)
             connection.execute(alert_outbox.update().where(late).values(due_at=at))
             silence = alert_silences.c
-            began = silence.starts_at - ahead if ahead else at
-            times = {"starts_at": began, "ends_at": silence.ends_at - silence.starts_at + began}
+            begin = silence.starts_at - ahead if ahead else at
+            times = {"starts_at": begin, "ends_at": silence.ends_at - silence.starts_at + begin}
             wrong = silence.starts_at > at + (0.0 if ahead else LONGEST_PAUSE)
             connection.execute(alert_silences.update().where(wrong).values(**times))
 
