@@ -322,3 +322,40 @@ def test_nodes_that_fall_silent_by_turns_do_not_keep_definitions_from_being_stor
     rack.rounds(controller, 1)
     assert vm.id in controller._store.protected()
     assert rack.offs == 0
+
+
+def test_a_node_whose_host_is_removed_from_the_fleet_is_not_switched_off(rack):
+    """It answers nobody any more, and nothing is wrong with it."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    name = rack.site.fleet.nodes["a"].name
+    rack.site.fleet.remove("a")
+    messages = rack.rounds(controller, 8)
+    assert (rack.offs, rack.site.fleet.failover.list()) == (0, [])
+    assert f"{name} is not watched: its host a was removed from the fleet" in messages
+    assert rack.running == {"a": ["web1"], "b": [], "c": []}
+    rack.machines["b"].crash()  # the others are watched as before
+    rack.rounds(controller, 8)
+    assert rack.status("b") == "fenced"
+
+
+def test_a_machine_that_was_replaced_and_its_old_node_are_named_as_not_watched(rack):
+    """After a refresh both nodes have the host, and nobody knows which one would answer there."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    old = rack.site.fleet.nodes["a"]
+    rack.machines["a"].world.name = "replaced"
+    rack.site.fleet.nodes.refresh()
+    messages = rack.rounds(controller, 8)
+    why = f"{old.name} is not watched: its host a leads to other nodes as well (replaced); if its machine was replaced, remove"
+    assert any(text.startswith(why) for text in messages), messages
+    [vm] = [vm for vm in rack.site.fleet.failover.protection(old.id, refresh=False) if vm.name == "web1"]
+    assert (vm.level, vm.why[0].startswith(why)) == ("D", True)
+
+    rack.site.fleet.remove("a")  # what the message says
+    rack.site.fleet.nodes.refresh()
+    rack.site.fleet.add("a", f"sim://{rack.machines['a'].world.name}")
+    rack.site.fleet.nodes.refresh()
+    rack.site.fleet.nodes.set("replaced", group="prod")
+    assert {node.id for node in rack.site.fleet.nodes.list()} & {old.id} == set()
+    assert rack.rounds(controller, 3) == []

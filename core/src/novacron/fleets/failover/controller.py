@@ -21,6 +21,7 @@ from novacron.fleets.failover.rebooting import PATIENCE, Reboots
 from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
 from novacron.fleets.failover.returning import cleaned, stays_home
 from novacron.fleets.failover.times import Times
+from novacron.fleets.failover.watching import unwatched
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
 from novacron.records.capacity import FleetNode
@@ -152,9 +153,9 @@ class FailoverController:
             self._seen.end_round()
 
     def _round(self, right: Right) -> list[str]:
-        watched = self._watched()
+        watched, messages = self._watched()
         silent, returned = self._look(watched)
-        messages = self._reboots.look(right, watched, silent, returned)  # before the refresh takes their VMs for stopped
+        messages += self._reboots.look(right, watched, silent, returned)  # before the refresh takes their VMs for stopped
         self._save_definitions([node for node in watched if node.id not in silent and node.status == "up"])
         messages += self._mark(right, watched, silent)
         groups = sorted({node.group for node in watched if node.group})
@@ -175,17 +176,18 @@ class FailoverController:
 
     # ---- what is seen
 
-    def _watched(self) -> list[FleetNode]:
-        """Return the nodes of groups with failover.
+    def _watched(self) -> tuple[list[FleetNode], list[str]]:
+        """Return the nodes of groups with failover, and messages that say which of them can't be watched.
 
-        Nodes whose VMs something else restarts, such as vSphere's HA, are left to it, and so are nodes of a host with several nodes.
+        Nodes whose VMs something else restarts, such as vSphere's HA, are left to it.
         """
-        nodes = self._nodes.list()
+        nodes, hosts = self._nodes.list(), {host.name for host in self._fleet.list()}
         groups = {
             name for name in {node.group for node in nodes if node.group} if settings_of(self._nodes, name).failover == "on"
         }
-        alone = [node for node in nodes if sum(node.host in other.hosts for other in nodes) == 1]
-        return [node for node in alone if node.group in groups and node.status != "maintenance" and not node.restarted_by]
+        own = [node for node in nodes if node.group in groups and node.status != "maintenance" and not node.restarted_by]
+        left = {node.id: f"{node.name} is not watched: {why}" for node in own if (why := unwatched(node, nodes, hosts))}
+        return [node for node in own if node.id not in left], [*left.values()]
 
     def _look(self, watched: Sequence[FleetNode]) -> tuple[frozenset[str], list[FleetNode]]:
         """Ask all nodes; return the ids of those that do not answer themselves, and the nodes that answer again."""
@@ -299,7 +301,7 @@ class FailoverController:
         if failover.id in self._cancelling and node.id not in silent and self._answers(node):
             return self._cancel(right, failover, node)
 
-        members = [each for each in self._watched() if each.group == failover.group]
+        members = [each for each in self._watched()[0] if each.group == failover.group]
         if not failover.confirmed_by and (why := self._braked(failover.group, members, silent)):
             return [f"{node.name} is not fenced: {why}"]
 

@@ -14,6 +14,7 @@ from novacron.fleets.failover.leases import witness
 from novacron.fleets.failover.presence import Presences
 from novacron.fleets.failover.protecting import levels, read_protected
 from novacron.fleets.failover.restarting import Restarter
+from novacron.fleets.failover.watching import unwatched
 from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.nodes import NodeCollection, Recorded
 from novacron.records.capacity import FleetNode
@@ -151,10 +152,15 @@ class Failovers:
         )
         read = {answer.host: answer.value for answer in answers if answer.error is None}
         found: list[Protection] = []
-        for name, (each, settings) in places.items():
+        nodes, hosts = self._nodes.list(), {host.name for host in self._fleet.list()}
+        for each in chosen:
+            name, settings = each.host, settings_of(self._node_store, each.group)
             fresh, vms = read.get(name) or ([], self._allocated(each.id))
+            why = unwatched(each, nodes, hosts)
+            if why:  # the host may list the VMs of other nodes too
+                vms = self._allocated(each.id)
             known = {**stored, **{vm.vm: vm for vm in fresh}}
-            found += levels(each, vms, known, self._devices.list(each.id), settings)
+            found += levels(each, vms, known, self._devices.list(each.id), settings, why)
         return sorted(found, key=lambda vm: (vm.node, vm.name))
 
     def confirm_fenced(self, node: str) -> Failover:

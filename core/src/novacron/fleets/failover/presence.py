@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from novacron.fleets.asking import Answer, Askable
+from novacron.fleets.failover.watching import ANEW
 from novacron.records.capacity import FleetNode
 
 Presence = Literal["itself", "stranger", "silent"]
 """stranger: another machine answers at the node's address. Nothing is known of the node then, and its fence device may belong to the other
 machine as well."""
-STRANGER = "another machine answers at its address; if it was replaced, remove its host from the fleet and add it again"
+STRANGER = f"another machine answers at its address; if it was replaced, {ANEW}"
 """Why such a node is not fenced."""
 LAST_LOOK = 2.0
 """Seconds that a node that is off has to answer nevertheless, while the other hosts list their VMs."""

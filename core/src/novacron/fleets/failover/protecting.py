@@ -88,9 +88,10 @@ def levels(
     stored: Mapping[str, ProtectedVM],
     devices: Sequence[FenceDevice],
     settings: Any,
+    unwatched: str = "",
 ) -> Iterator[Protection]:
-    """Yield how the VMs of a node are protected. `vms` are UUIDs and names."""
-    missing = []
+    """Yield how the VMs of a node are protected. `vms` are UUIDs and names, `unwatched` says why failover does not watch the node."""
+    missing = [f"{node.name} is not watched: {unwatched}"] if unwatched and not node.restarted_by else []
     if settings.failover != "on":
         missing.append(f"failover is off for the group {node.group}" if node.group else "its node belongs to no group")
     if node.restarted_by:
