@@ -1,6 +1,7 @@
 """A process is killed while it deletes a VM: nothing of the VM is left when the next VM of the host was deleted. Real hosts."""
 
 import contextlib
+import shutil
 import subprocess
 import sys
 import uuid
@@ -128,7 +129,36 @@ def test_a_file_that_somebody_needs_or_has_changed_since_stays(lab, host, killed
         host.pools.delete_volume(disk.name)
 
 
+def test_a_file_that_a_backup_has_restored_since_stays(host, killed):
+    """It has the time of its content that the deleted one had."""
+    _, disks = killed("certain")
+    kept = disks[0].with_suffix(".backup")
+    shutil.copy2(disks[0], kept)
+    disks[0].unlink()
+    shutil.copy2(kept, disks[0])
+    kept.unlink()
+    delete_another(host)
+    assert [disk.exists() for disk in disks] == [True, False]
+    host.pools.delete_volume(disks[0].name)
+
+
+@pytest.mark.parametrize("way", ["create", "attach", "backing"])
+def test_a_file_that_a_vm_had_meanwhile_is_that_vms(host, killed, way):
+    """Nobody wrote to it, and the VM is gone again, with its disks kept."""
+    vm, disks = killed("certain")
+    name = f"dk{uuid.uuid4().hex[:6]}"
+    user = host.vms.create(name=name, memory="32MiB", disks=[{"path": str(disks[0])}] if way == "create" else [])
+    if way == "attach":
+        user.disks.attach(path=str(disks[0]))
+    if way == "backing":
+        user.disks.attach(source=disks[0].name)
+    reported(host, vm, disks[1:])
+    user.delete()
+    assert [disk.exists() for disk in disks] == [True, False]
+    host.pools.delete_volume(disks[0].name)
+
+
 def reported(host, vm, disks):
     (finding,) = [each for each in host.diagnose() if each.check == "deletion" and each.subject == vm.name]
-    assert all(str(disk) in finding.message for disk in disks)
+    assert sorted(finding.message.rpartition(": ")[2].split(", ")) == sorted(map(str, disks))
     return finding

@@ -1,5 +1,7 @@
 """A deletion whose host does not come back says which files may be left."""
 
+from contextlib import nullcontext
+
 import libvirt
 import pytest
 
@@ -7,6 +9,8 @@ import novacron
 from novacron import errors
 from novacron_kvm import connection as connections
 from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.lifecycle import deletion
+from novacron_kvm.storage.deletion_notes import Note
 
 
 @pytest.fixture
@@ -41,3 +45,19 @@ def test_files_that_nobody_knows_any_more_are_named_if_the_host_stays_away(host,
     assert volume.path in caught.value.hint
     monkeypatch.undo()
     host.pools.delete_volume(volume.name, "default-pool")
+
+
+@pytest.mark.parametrize("error", [libvirt.libvirtError("cannot unlink"), errors.BusyError("held")])
+def test_a_file_that_can_not_be_deleted_does_not_keep_those_of_other_vms(host, monkeypatch, error):
+    found, done = [Note("1", "one", {}, True), Note("2", "two", {}, True)], []
+
+    def finish(connection, conn, note):
+        done.append(note.name)
+        if note.name == "one":
+            raise error
+
+    monkeypatch.setattr(deletion.deletion_notes, "notes", lambda conn: iter(found))
+    monkeypatch.setattr(deletion, "destroying", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(deletion, "_finish", finish)
+    deletion.finish_interrupted(host.dispatcher.driver.native)
+    assert done == ["one", "two"]

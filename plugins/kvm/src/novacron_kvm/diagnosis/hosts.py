@@ -14,7 +14,9 @@ from novacron_kvm.connection import KVMConnection
 from novacron_kvm.diagnosis.folders import closed_folder, qemu_user
 from novacron_kvm.domain_capabilities import DomainCapabilities
 from novacron_kvm.storage.deletion_notes import notes
-from novacron_kvm.storage.volume_files import find_path
+from novacron_kvm.storage.host_files import HostFiles
+from novacron_kvm.storage.other_hosts import look_elsewhere
+from novacron_kvm.storage.volume_files import find_path, needed_elsewhere
 from novacron_kvm.versions import too_old, version_number, version_text
 from novacron_kvm.xml.parsing import parse, text_of
 
@@ -109,10 +111,12 @@ def _firmware(connection: KVMConnection, capabilities: Any) -> Iterator[Finding]
 
 
 def _left_files(connection: KVMConnection, _: Any) -> Iterator[Finding]:
-    """Report files of VMs whose deletion was killed."""
-    for note in notes(connection.read):
-        files = [path for path in note.files if find_path(connection.read, path) is not None]
-        if files:
+    """Report files of VMs whose deletion was killed, but not those that something uses: such a VM may have been moved to another host."""
+    conn = connection.read
+    for note in notes(conn):
+        there = {path for path in note.files if find_path(conn, path) is not None}
+        unneeded = there - needed_elsewhere(HostFiles(conn), there) if there else there
+        if files := sorted(unneeded - {*look_elsewhere(connection, conn, unneeded).users}):
             text = f"the deletion of the VM {note.name!r} was killed; of its files are left: {', '.join(files)}"
             later = "the next `novacron vm delete` on this host deletes them, unless something uses them"
             hint = later if note.certain else "delete them if nobody needs them (`novacron volume delete`)"

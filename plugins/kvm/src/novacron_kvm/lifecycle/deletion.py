@@ -8,7 +8,7 @@ from typing import Any
 import libvirt
 import msgspec
 
-from novacron.errors import BusyError, HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
+from novacron.errors import HostConnectionError, NovaCronError, OperationTimeoutError, VMNotFoundError
 from novacron.records.vm import VM, Deleted
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.metadata import facts_of
@@ -61,11 +61,12 @@ def delete_vm(connection: KVMConnection, vm: str, keep_disks: bool, force: bool)
 def finish_interrupted(connection: KVMConnection) -> None:
     """Delete the files of VMs whose deletion was killed on this host, unless something needs or has changed them since.
 
-    The VM that was asked for is gone; a failure here is no failure of that, and leaves the note for the next time.
+    The VM that was asked for is gone; a failure here is no failure of that, and leaves the note for the next time, but not the others.
     """
-    with suppress(NovaCronError, libvirt.libvirtError), connection.dedicated() as conn:
+    failures = (NovaCronError, libvirt.libvirtError)  # also BusyError: the process that deletes the VM is at it
+    with suppress(*failures), connection.dedicated() as conn:
         for note in [*deletion_notes.notes(conn)]:
-            with suppress(BusyError), destroying(connection, conn, note.files, patience=0.0):  # else its process is at it
+            with suppress(*failures), destroying(connection, conn, note.files, patience=0.0):
                 if note in deletion_notes.notes(conn):
                     _finish(connection, conn, note)
 

@@ -33,6 +33,7 @@ from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.chains import commit_disk, pull_disk
+from novacron_kvm.storage.deletion_notes import spare
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, users_everywhere
 from novacron_kvm.storage.held_files import destroying, holding
 from novacron_kvm.storage.host_files import HostFiles, is_writable
@@ -82,8 +83,8 @@ class KVMDisks:
             file = make_disk(self._connection, conn, domain.name(), spec, bus, target, undo)
             element = disk_element(file)
             if not file.made:
-                held.enter_context(holding(self._connection, [file.path or ""]))
-                _refuse_gone(conn, file.path)
+                held.enter_context(holding(self._connection, [file.path] if file.path else ()))
+                _take(conn, file.path)
                 files = HostFiles(conn)
                 _refuse_twice(files, domain, root, element)
                 refuse_disks_in_use(self._connection, conn, domain.name(), [element], but=domain.UUIDString(), files=files)
@@ -191,7 +192,7 @@ class KVMDisks:
 
             path = image.path if image else None
             with holding(self._connection, [path] if path else []):
-                _refuse_gone(conn, path)
+                _take(conn, path)
                 update(domain, lambda root: _element(root, disk), lambda element: set_medium(element, path), force=True)
             record = self._record(domain, disk)
             if (record.source or None) != path:
@@ -259,12 +260,15 @@ def _is_plugged(target: str, domain: Any) -> bool:
     return any(text_of(e, "target/@dev") == target for e in parse(domain.XMLDesc(0)).iterfind("devices/disk"))
 
 
-def _refuse_gone(conn: Any, path: str | None) -> None:
-    """Refuse a file that another process deleted after it was found."""
-    if path and path.startswith("/") and find_path(conn, path) is None:
-        raise VolumeNotFoundError(
-            f"{path} was deleted by another client", resource=path, hint="`novacron volume list` shows what is there"
-        )
+def _take(conn: Any, path: str | None) -> None:
+    """Note that a VM begins to use a file that is held; refuse one that another process deleted after it was found."""
+    if path and path.startswith("/"):
+        volume = find_path(conn, path)
+        if volume is None:
+            raise VolumeNotFoundError(
+                f"{path} was deleted by another client", resource=path, hint="`novacron volume list` shows what is there"
+            )
+        spare(conn, {path, str(volume.path())})
 
 
 def _refuse_twice(files: HostFiles, domain: Any, root: Any, element: Any) -> None:

@@ -3,14 +3,15 @@
 Once the definition of a VM is gone, nothing else says which files were made for it. So libvirt gets a secret without a value before, whose
 description lists these files. Nothing of it is secret: it is a record that libvirt keeps on the host, also when the host is restarted.
 
-A note is certain when libvirt has removed the definition. Only then are files deleted by it, and only those that nobody has written to
-since. Files of an uncertain note, whose VM is gone, are reported: another tool may have removed the definition and kept the files.
+A note is certain when libvirt has removed the definition. Only then are files deleted by it, and only those that nobody has written to,
+replaced or begun to use since. Files of an uncertain note, whose VM is gone, are reported: another tool may have removed the definition and
+kept the files.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -33,7 +34,7 @@ class Note(msgspec.Struct, frozen=True):
     Attributes:
         vm: UUID of the VM.
         name: its name.
-        files: the time of the last change of each file, by path.
+        files: the times of the last change of each file, by path.
         certain: whether libvirt has removed the definition of the VM.
     """
 
@@ -77,11 +78,24 @@ def notes(conn: Any) -> Iterator[Note]:
                     yield note
 
 
+def spare(conn: Any, paths: Collection[str]) -> None:
+    """Take files out of the notes of VMs that are gone: something begins to use them, so they are not left over from these VMs any more."""
+    for note in [*notes(conn)]:
+        left = {path: changed for path, changed in note.files.items() if path not in paths}
+        if not left:
+            remove(conn, note.vm)
+        elif len(left) < len(note.files):
+            write(conn, msgspec.structs.replace(note, files=left))
+
+
 def last_change(conn: Any, path: str) -> str | None:
-    """Return the time of the last change of a file; None if it is in no storage pool, or is no file."""
+    """Return the times of the last change of a file; None if it is in no storage pool, or is no file.
+
+    The time of its content alone would not tell a file from an older one that a backup has restored with its time.
+    """
     volume = find_path(conn, path)
     looks = looks_of(volume) if volume is not None else None
-    return looks[-2] if looks else None
+    return " ".join(map(str, looks[-2:])) if looks else None
 
 
 def _is_there(conn: Any, vm: str) -> bool:
@@ -97,4 +111,4 @@ def _id_of(vm: str) -> str:
     return str(uuid.uuid5(SPACE, vm))
 
 
-__all__ = ["Note", "last_change", "notes", "remove", "write"]
+__all__ = ["Note", "last_change", "notes", "remove", "spare", "write"]

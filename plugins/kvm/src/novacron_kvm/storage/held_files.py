@@ -6,6 +6,8 @@ gone (`destroying`). What begins to read a file looks once more when its own use
 look finds the file as it was, or the look of the other finds the use. Disks that only one VM may have are looked for and given to it with
 the lock held (`using`).
 
+What begins to use a file also takes it out of the notes of files that a killed deletion left, or a later one would delete it.
+
 The name of a file is the name of its lock, because hosts that share storage can have it in different folders.
 """
 
@@ -22,6 +24,7 @@ from novacron.dispatch.call import time_left
 from novacron.errors import BusyError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.storage.busy_pools import IN_TIME, PATIENCE
+from novacron_kvm.storage.deletion_notes import spare
 from novacron_kvm.storage.host_files import is_writable, looks_of
 from novacron_kvm.storage.volume_files import find_path, refresh_pools, volume_of_disk
 from novacron_kvm.xml.parsing import text_of
@@ -44,11 +47,14 @@ def destroying(connection: KVMConnection, conn: Any, paths: Iterable[str], *, pa
 
 
 @contextmanager
-def reading(connection: KVMConnection, conn: Any, paths: Iterable[str], *, written: bool = False) -> Iterator[None]:
+def reading(
+    connection: KVMConnection, conn: Any, paths: Iterable[str], *, written: bool = False, held: Collection[str] = ()
+) -> Iterator[None]:
     """Make something in the block that needs the content of files, and see at its end that nobody has deleted or changed them.
 
     Args:
         written: the VM that is being changed writes to them meanwhile.
+        held: files that the caller holds. Another one of the same name has the same lock.
 
     Raises:
         BusyError: a file was deleted or changed. What the block made must be removed.
@@ -58,7 +64,7 @@ def reading(connection: KVMConnection, conn: Any, paths: Iterable[str], *, writt
     for path, content in before.items():
         if content is None:
             continue  # in no storage pool: NovaCron does not delete it
-        with holding(connection, [path]):
+        with holding(connection, {path} if posixpath.basename(path) not in map(posixpath.basename, held) else ()):
             if _content(conn, path, written=written) != content:
                 raise BusyError(
                     f"{path} was deleted or changed by another client meanwhile",
@@ -66,6 +72,7 @@ def reading(connection: KVMConnection, conn: Any, paths: Iterable[str], *, writt
                     outcome="failed",
                     hint="try again if the file is still there",
                 )
+            spare(conn, {path})
 
 
 @contextmanager
@@ -86,7 +93,8 @@ def using(connection: KVMConnection, conn: Any, disks: Iterable[Any], *, made: C
             (own if is_writable(disk) and disk.find("shareable") is None else read).add(str(volume.path()))
     with holding(connection, own):
         refresh_pools(conn, own)
-        with reading(connection, conn, read - own, written=True):
+        spare(conn, own)
+        with reading(connection, conn, read - own, written=True, held=own):
             yield
 
 
