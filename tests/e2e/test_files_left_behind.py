@@ -7,6 +7,8 @@ import libvirt
 import pytest
 
 from novacron.site import Site
+from novacron_kvm.migration import transfer
+from novacron_kvm.storage import held_files
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 FOLDER = "/var/lib/libvirt/own"
@@ -94,5 +96,22 @@ def test_files_that_a_silent_host_may_need_stay_when_their_vm_moves_away(lab, si
     assert "the host 'gone' does not answer" in report.hint
     assert f"`novacron volume delete --host host-0 --pool own {disk.rpartition('/')[2]}`" in report.hint
     site.fleet.remove("gone")
+    vm.delete()
+    a.pools.delete_volume(disk.rpartition("/")[2], "own")
+
+
+def test_a_vm_that_has_moved_away_from_files_that_another_process_holds_has_moved(lab, site, hosts, prefix, monkeypatch):
+    """The files stay, and the report names them."""
+    a, b = hosts
+    vm = a.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB", "pool": "own"}], autostart=True)
+    disk = vm.record.disks[0].source
+    monkeypatch.setattr(held_files, "PATIENCE", 0.1)
+    with held_files.holding(a.dispatcher.driver.native, [disk]):
+        monkeypatch.setattr(transfer, "reading", lambda *_: contextlib.nullcontext())  # the other one has come after this
+        vm.migrate(b, storage="copy")
+    assert files(lab.hosts[0]) == files(lab.hosts[1]) == [disk.rpartition("/")[2]]
+    assert vm.last_migration.kept == (disk,)
+    assert "another process changes the file" in vm.last_migration.hint
+    assert vm.refresh().record.autostart
     vm.delete()
     a.pools.delete_volume(disk.rpartition("/")[2], "own")

@@ -186,3 +186,22 @@ def test_the_file_of_an_attachment_that_another_process_has_deleted_is_refused(h
     with pytest.raises(errors.VolumeNotFoundError):
         vm.disks.attach(path=path)
     assert not vm.refresh().record.disks
+
+
+def test_a_snapshot_whose_files_another_process_holds_is_deleted_and_the_error_says_so(host, other, prefix, monkeypatch):
+    """Its files are merged by the next deletion, and until then all are there."""
+    monkeypatch.setattr(held_files, "PATIENCE", 0.1)
+    vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB", "format": "raw"}])
+    base = Path(vm.record.disks[0].source)
+    for name in ("one", "two"):
+        vm.snapshots.create(name, kind="external")
+    with (
+        held_files.holding(other.dispatcher.driver.native, [str(base)]),
+        pytest.raises(errors.BusyError, match="one is deleted, and its files are merged by the next delete") as caught,
+    ):
+        vm.snapshots["one"].delete()
+    assert caught.value.outcome == "unknown"
+    assert [snapshot.name for snapshot in vm.snapshots.list()] == ["two"]
+    assert base.exists()
+    vm.snapshots["two"].delete()
+    assert vm.refresh().record.disks[0].source == str(base)

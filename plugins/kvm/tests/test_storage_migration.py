@@ -3,6 +3,7 @@
 import pytest
 
 import novacron
+from novacron import errors
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.migration import storage
 from novacron_kvm.storage.volume_files import find_path
@@ -14,8 +15,8 @@ def host():
         yield connected
 
 
-@pytest.mark.parametrize("silent", [False, True], ids=["all hosts answer", "a host does not answer"])
-def test_the_file_is_deleted_or_stays_the_vm_s(host, monkeypatch, silent):
+@pytest.mark.parametrize("why", ["", "a host does not answer", "another process has it"])
+def test_the_file_is_deleted_or_stays_the_vm_s(host, monkeypatch, why):
     """If it stayed and belonged to no VM, nobody would ever delete it."""
     before, there = (  # libvirt's test driver has no time stamps: other sizes make them other files
         host.pools.create_volume("default-pool", name=name, capacity=size, format="raw")
@@ -28,12 +29,20 @@ def test_the_file_is_deleted_or_stays_the_vm_s(host, monkeypatch, silent):
     connection = host.dispatcher.driver.native
     domain = connection.domain(vm.id)
     set_facts(domain, facts_of(domain).with_files([before.path]))
+    silent = why == "a host does not answer"
     monkeypatch.setattr(storage, "may_be_needed_elsewhere", lambda *_, **__: {before.path} if silent else set())
+    if why == "another process has it":
+        monkeypatch.setattr(connection, "exclusive", busy)
     for _ in range(2):  # it may run again after a connection was lost
         storage._use_copy(connection, vm.id, "hda", before, there, connection.read)
         assert vm.refresh().record.disks[0].source == there.path
-        assert (find_path(connection.read, before.path) is None) is not silent
-        assert {*facts_of(domain).made} == ({before.path, there.path} if silent else {there.path})
+        assert (find_path(connection.read, before.path) is None) is not bool(why)
+        assert {*facts_of(domain).made} == ({before.path, there.path} if why else {there.path})
+    monkeypatch.undo()
     gone = vm.delete()
     assert {*gone.removed} >= {there.path}
     assert [find_path(connection.read, volume.path) for volume in (before, there)] == [None, None]
+
+
+def busy(key, timeout):
+    raise errors.BusyError(f"another process changes the {key}", outcome="not_sent")

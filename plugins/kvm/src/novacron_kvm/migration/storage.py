@@ -10,7 +10,7 @@ from typing import Any
 import libvirt
 from lxml import etree
 
-from novacron.errors import DeviceNotFoundError, InvalidStateError, StorageError
+from novacron.errors import BusyError, DeviceNotFoundError, InvalidStateError, StorageError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron.records.volumes import Volume
@@ -162,16 +162,20 @@ def _give_up_copy(vm: str, target: str, pool: str, path: str, conn: Any) -> None
 def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, there: Volume, conn: Any) -> None:
     """Let the definition name the copy, and delete the original if it was made for this VM and nothing else needs it.
 
-    An original that stays, because another VM needs it or a host of the fleet does not answer, is deleted with the VM.
+    An original that stays is deleted with the VM: another VM needs it, a host of the fleet does not answer, or another process works with it.
     """
     domain = connection.domain(vm, conn)
     set_defined_disk_file(conn, domain, name, there)
     own = facts_of(domain)
     if before.path == there.path or not {before.path, there.path} & {*own.made}:
         return
-    with destroying(connection, conn, [before.path]):
-        files = HostFiles(conn)
-        needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path}, files=files)
+    with ExitStack() as held:
+        try:
+            held.enter_context(destroying(connection, conn, [before.path]))
+            files = HostFiles(conn)
+            needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path}, files=files)
+        except BusyError:
+            needed = {before.path}
         if before.path in own.made:
             left = own if before.path in needed else own.without_files([before.path])
             set_facts(domain, left.with_files([there.path]))

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import libvirt
 
-from novacron.errors import InvalidStateError
+from novacron.errors import BusyError, InvalidStateError
 from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
@@ -59,7 +60,8 @@ class TransferredFiles:
     def settle(self, vm: str, made: Iterable[str], *, arrived: bool) -> Kept:
         """Delete what is left on the side that the VM is not on; at the source only what was made for it (`made`) and its state.
 
-        A file stays at the source if something else needs it there or on another host of the fleet, or if such a host does not answer.
+        A file stays at the source if something else needs it there or on another host of the fleet, if such a host does not answer, or if
+        another process works with it.
 
         Args:
             vm: the UUID of the VM. Its disks at the destination are other files, which were made for the migration.
@@ -78,10 +80,16 @@ class TransferredFiles:
         return kept
 
     def _leave(self, vm: str, own: set[str]) -> Kept:
-        """Delete the VM's files at the source that nothing else needs."""
+        """Delete the VM's files at the source that nothing else needs. The VM has moved, whatever becomes of them."""
         if not own:
             return Kept((), None)
-        with self._source.dedicated() as here, destroying(self._source, here, own):
+        with self._source.dedicated() as here, ExitStack() as held:
+            try:
+                held.enter_context(destroying(self._source, here, own))
+            except BusyError as error:
+                return Kept(
+                    tuple(sorted(own)), f"{error}; delete what is left at {self._source.name} later: `novacron volume delete`"
+                )
             files = HostFiles(here)
             going = own - needed_elsewhere(files, own)
             elsewhere = look_elsewhere(self._source, here, going, but=vm, files=files)

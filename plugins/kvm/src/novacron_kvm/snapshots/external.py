@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import libvirt
 from lxml import etree
 
-from novacron.errors import HostConnectionError, InvalidStateError, SnapshotError, StorageError, UnsupportedOperationError
+from novacron.errors import BusyError, HostConnectionError, InvalidStateError, SnapshotError, StorageError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
@@ -177,7 +177,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
         undo.pop_all()
     redefine = libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_REDEFINE | libvirt.VIR_DOMAIN_SNAPSHOT_CREATE_CURRENT
     domain.snapshotCreateXML(snapshot.getXMLDesc(SECURE), redefine)
-    merge_unneeded(connection, domain.UUIDString(), job)  # what the VM wrote to until now
+    _merge_after(connection, domain, job, f"{name!r} is reverted")  # what the VM wrote to until now
 
 
 def power_off(domain: Any) -> None:
@@ -212,11 +212,16 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
             volume.delete(0)
     if files:
         set_facts(domain, own.without_files(files))
+    _merge_after(connection, domain, job, f"{', '.join(sorted(names))} is deleted")
+
+
+def _merge_after(connection: KVMConnection, domain: Any, job: Job[Any], done: str) -> None:
+    """Merge the files that are not needed any more after a change. An error says that the change itself is done."""
     try:
         merge_unneeded(connection, domain.UUIDString(), job)
-    except (HostConnectionError, StorageError) as error:
-        error.outcome = "unknown"  # the snapshots are deleted, and their files are not merged yet
-        error.message += f"; {', '.join(sorted(names))} is deleted, and its files are merged by the next delete or revert"
+    except (BusyError, HostConnectionError, StorageError) as error:
+        error.outcome = "unknown"  # the files are not merged yet
+        error.message += f"; {done}, and its files are merged by the next delete or revert"
         raise
 
 
