@@ -2,7 +2,6 @@
 
 from contextlib import contextmanager
 
-import libvirt
 import pytest
 from lxml import etree
 

@@ -162,7 +162,8 @@ def _give_up_copy(vm: str, target: str, pool: str, path: str, conn: Any) -> None
 def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, there: Volume, conn: Any) -> None:
     """Let the definition name the copy, and delete the original if it was made for this VM and nothing else needs it.
 
-    An original that stays is deleted with the VM: another VM needs it, a host of the fleet does not answer, or another process works with it.
+    An original that stays, because another VM needs it, a host of the fleet does not answer, or another process works with it, is deleted
+    with the VM.
     """
     domain = connection.domain(vm, conn)
     set_defined_disk_file(conn, domain, name, there)
@@ -173,7 +174,9 @@ def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, the
         try:
             held.enter_context(destroying(connection, conn, [before.path]))
             files = HostFiles(conn)
-            needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(connection, conn, {before.path}, files=files)
+            needed = needed_elsewhere(files, {before.path}) | may_be_needed_elsewhere(
+                connection, conn, {before.path}, files=files
+            )
         except BusyError:
             needed = {before.path}
         if before.path in own.made:

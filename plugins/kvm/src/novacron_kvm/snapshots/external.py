@@ -15,7 +15,14 @@ from urllib.parse import urlsplit
 import libvirt
 from lxml import etree
 
-from novacron.errors import BusyError, HostConnectionError, InvalidStateError, SnapshotError, StorageError, UnsupportedOperationError
+from novacron.errors import (
+    BusyError,
+    HostConnectionError,
+    InvalidStateError,
+    SnapshotError,
+    StorageError,
+    UnsupportedOperationError,
+)
 from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
