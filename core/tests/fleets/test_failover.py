@@ -433,3 +433,19 @@ def test_another_node_is_not_tried_while_the_first_one_may_still_start_the_vm(ra
         rack.machines[name].world.faults.clear()
     rack.rounds(controller, 1)
     assert rack.running[rack.site.fleet.nodes[vm.destination].host] == ["web1"]
+
+
+def test_restarts_that_have_begun_continue_when_failover_is_switched_off(rack):
+    """The node is not watched any more. That it answers was concluded from that, and its VMs waited for it without end."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    for name in "bc":
+        rack.machines[name].world.faults.add("vm_import", error=errors.DriverError("not now"), times=None)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    assert rack.site.fleet.failover["a"].stage == "restarting"
+    rack.site.fleet.groups.set("prod", failover="off")
+    for name in "bc":
+        rack.machines[name].mend()
+    messages = rack.rounds(controller, 3)
+    assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"], messages

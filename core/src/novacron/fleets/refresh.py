@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -55,7 +55,7 @@ class Refresh:
         self._store_nodes(reports, lambda group, own: effective(own, groups.get(group or "", {}), groups.get("", {})))
         self._nodes.remove(names)
         unreachable = {answer.host: answer.error for answer in answers if answer.error is not None}
-        self._mark_unreachable(unreachable)
+        self._mark_unreachable({*unreachable}, {host: {node.id for node in report} for host, report in reports.items()})
         drifts, busy = self._reconcile(reports, timeout)
         found = sorted({node.id for report in reports.values() for node in report})
         return Refreshed(tuple(found), tuple(drifts), unreachable, tuple(busy))
@@ -77,9 +77,11 @@ class Refresh:
                     hosts.sort(key=lambda name, first=before.host: name != first)  # type: ignore[misc]
                 self._nodes.save(node, hosts, limits)
 
-    def _mark_unreachable(self, errors: Mapping[str, NovaCronError]) -> None:
+    def _mark_unreachable(self, silent: Collection[str], reported: Mapping[str, Collection[str]]) -> None:
+        """Mark the nodes that nobody leads to any more: their hosts do not answer, or have other nodes, as after a replaced machine."""
         for node in self._nodes.list():
-            if node.status == "up" and node.hosts and set(node.hosts) <= set(errors):
+            gone = {host for host, ids in reported.items() if node.id not in ids}
+            if node.status == "up" and node.hosts and {*node.hosts} <= gone.union(silent):
                 self._nodes.change(node.id, only=("up",), status="unreachable")
 
     def _reconcile(

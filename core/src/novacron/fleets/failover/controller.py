@@ -105,7 +105,7 @@ class FailoverController:
         self._reboots = Reboots(fleet, store, self._places, clock)
         self._times: dict[str, Times] = {}
         self._cancelling: dict[str, tuple[float, list[str]]] = {}
-        self._strangers = frozenset[str]()
+        self._strangers = self._answering = frozenset[str]()
         self._right: Right | None = None
 
     def run(self, stop: threading.Event, rounds: int | None = None, say: Callable[[str], object] = _log.info) -> None:
@@ -198,6 +198,7 @@ class FailoverController:
         for node in silent:
             self._seen.silent(node, asked_at)
         self._strangers = frozenset(node.id for node, presence in found if presence == "stranger")
+        self._answering = frozenset(node.id for node, presence in found if presence != "silent")
         return silent, returned
 
     def _save_definitions(self, nodes: Sequence[FleetNode]) -> None:
@@ -287,7 +288,7 @@ class FailoverController:
         if failover.stage in ("fencing", "waiting"):
             return self._fence(right, failover, node, silent)
         if failover.stage == "restarting":
-            return self._restart(right, failover, node, answers=node.id not in silent or node.id in self._strangers)
+            return self._restart(right, failover, node, answers=node.id in self._answering)
         if node.id not in silent and self._answers(node):
             return self._returned(right, failover, node)
         return []

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from novacron.records.capacity import FleetNode
 
 ANEW = "remove its host from the fleet, run `novacron node refresh`, and add the host again"
-"""What to do when the machine of a host was replaced. The refresh forgets the old one, which would otherwise share the host with the new one."""
+"""What to do when the machine of a host was replaced. The refresh forgets the old one, which would else share the host with the new one."""
 
 
 def unwatched(node: FleetNode, nodes: Sequence[FleetNode], hosts: Collection[str]) -> str:
