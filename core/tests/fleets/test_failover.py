@@ -449,3 +449,16 @@ def test_restarts_that_have_begun_continue_when_failover_is_switched_off(rack):
         rack.machines[name].mend()
     messages = rack.rounds(controller, 3)
     assert sorted(rack.running["b"] + rack.running["c"]) == ["web1"], messages
+
+
+def test_vms_that_wait_when_their_node_leaves_the_fleet_are_named(rack):
+    rack.create("web1", "a")
+    controller = rack.well()
+    for name in "bc":
+        rack.machines[name].world.faults.add("vm_import", error=errors.DriverError("not now"), times=None)
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    node = rack.site.fleet.nodes["a"].name
+    rack.site.fleet.remove("a")
+    rack.site.fleet.nodes.refresh()
+    assert rack.rounds(controller, 1) == [f"{node} has left the fleet; not restarted: web1"]

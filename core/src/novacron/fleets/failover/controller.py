@@ -164,7 +164,9 @@ class FailoverController:
             messages += self._fence_failed(right, group, members, silent)
         for failover in self._store.all(unended=True):
             node = next((each for each in self._nodes.list() if each.id == failover.node), None)
-            if node is None:
+            if node is None:  # its host was removed from the fleet
+                waiting = [vm.name for vm in self._store.vms(failover.id) if vm.status in ("pending", "placed")]
+                messages += [f"{failover.node_name} has left the fleet; not restarted: {', '.join(waiting)}"] if waiting else []
                 continue
             try:
                 messages += self._advance(right, failover, node, silent)
