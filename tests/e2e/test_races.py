@@ -143,7 +143,7 @@ def test_a_stopped_vm_that_another_process_starts_keeps_what_it_writes(lab, host
     assert vm.refresh().record.disks[0].source == disk
 
 
-@pytest.mark.parametrize("way", ["move", "clone", "template"])
+@pytest.mark.parametrize("way", ["move", "clone", "template", "volume"])
 def test_the_copy_of_a_disk_that_changed_meanwhile_is_removed(host, prefix, monkeypatch, way, lab):
     """Another process has started and stopped the VM while its disk was copied."""
     vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB", "format": "raw"}])
@@ -155,8 +155,9 @@ def test_the_copy_of_a_disk_that_changed_meanwhile_is_removed(host, prefix, monk
         "move": lambda: vm.migrate_storage("races"),
         "clone": lambda: vm.clone(f"{prefix}-c"),
         "template": lambda: host.templates.create(vm.name, f"{prefix}-t", seal=False),
+        "volume": lambda: host.pools.clone_volume(disk.name, f"{prefix}-c.raw"),
     }[way]
-    real = {module: module.create_whole for module in (storage, copies)}
+    real = {module: module.create_whole for module in (storage, copies, volumes)}
 
     def written(module, *arguments):
         found = real[module](*arguments)

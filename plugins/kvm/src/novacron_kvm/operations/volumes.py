@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -89,11 +89,8 @@ class KVMVolumes:
                     spec.name, spec.capacity or 0, spec.format, backing, preallocate=spec.preallocate, secret=secret
                 )
                 flags = allocating(spec.format, preallocate=spec.preallocate)
-                with ExitStack() as undo:
-                    with reading(self._connection, conn, [backing[0]] if backing else []):
-                        made = self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job)
-                        undo.callback(remove_created, self._connection, parent, spec.name)
-                    undo.pop_all()
+                needs = [backing[0]] if backing else []
+                made = self._made(parent, spec.name, lambda: parent.createXML(text, flags), spec.capacity or 0, job, needs)
             self._remember(conn, made)
             return made
 
@@ -209,7 +206,8 @@ class KVMVolumes:
             parent = self._pool_for(conn, pool, name)
             refuse_references(conn, source)
             text = volume_xml(name, record.capacity_bytes, wanted or record.format, None)
-            return self._made(parent, name, lambda: parent.createXMLFrom(text, source, 0), record.capacity_bytes, job)
+            copy = partial(parent.createXMLFrom, text, source, 0)
+            return self._made(parent, name, copy, record.capacity_bytes, job, [record.path])
 
     def _renewal(self, conn: Any, pool: str, before: Volume) -> Callable[[Any, str], Any] | None:
         """Return what makes an empty image like one in a pool, under a name; None for a raw one, which needs that not.
@@ -254,13 +252,20 @@ class KVMVolumes:
             raise AlreadyExistsError(f"a volume {name!r} is already in the storage pool {pool!r}", resource=name)
         return parent
 
-    def _made(self, parent: Any, name: str, make: Callable[[], Any], size: int, job: Job[Volume]) -> Volume:
-        """Let libvirt make a volume, tell how far it is, and remove it when that fails or was cancelled: libvirt itself can't stop."""
-        with copy_progress(self._connection, parent.name(), name, size, job):
-            made = create_whole(self._connection, parent, name, make)
-        if job.cancel_asked:
-            remove_created(self._connection, parent, name)
-            raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
+    def _made(self, parent: Any, name: str, make: Callable[[], Any], size: int, job: Job[Volume], needs: Sequence[str]) -> Volume:
+        """Let libvirt make a volume, tell how far it is, and remove it when that fails or was cancelled: libvirt itself can't stop.
+
+        Args:
+            needs: files whose content it needs. If another process changes one meanwhile, that is a failure.
+        """
+        with ExitStack() as undo:
+            with reading(self._connection, parent.connect(), needs):
+                with copy_progress(self._connection, parent.name(), name, size, job):
+                    made = create_whole(self._connection, parent, name, make)
+                undo.callback(remove_created, self._connection, parent, name)
+            if job.cancel_asked:
+                raise OperationCancelledError(f"{job.operation} was cancelled", resource=name)
+            undo.pop_all()
         return volume_record(self._connection.name, made)
 
     def _remember(self, conn: Any, made: Volume) -> None:
