@@ -18,6 +18,7 @@ from typing import Any
 import libvirt
 import msgspec
 
+from novacron.conversion import decode
 from novacron_kvm.storage.host_files import looks_of
 from novacron_kvm.storage.volume_files import find_path
 from novacron_kvm.xml.markup import element, text
@@ -73,7 +74,7 @@ def notes(conn: Any) -> Iterator[Note]:
     for secret in secrets:
         if (secret.usageID() or "").startswith(USAGE):
             with suppress(libvirt.libvirtError, msgspec.MsgspecError):  # it is gone, or another tool wrote it
-                note = msgspec.json.decode(parse(secret.XMLDesc(0)).findtext("description") or "", type=Note)
+                note = decode(parse(secret.XMLDesc(0)).findtext("description") or "", Note)
                 if not _is_there(conn, note.vm):
                     yield note
 
