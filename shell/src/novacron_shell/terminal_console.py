@@ -148,6 +148,8 @@ class TerminalConsole:
                 self._opened.write(f" {resize}\r".encode())
             elif choice == MENU:
                 self._opened.write(MENU)
+            if len(choice) > 1 and choice[:1] in (b"s", b"r", b"\r"):
+                self._opened.write(choice[1:])  # typed so quickly that it was read together with the answer
         return choice[:1] in (b"d", DETACH)
 
 
