@@ -11,6 +11,7 @@ from novacron.dispatch.cancelling import follow_cancelled, hosts_of
 from novacron.jobs import Job
 from novacron.plugins import Driver
 from novacron.plugins.driver import Destination
+from novacron.threads import in_thread
 
 pytestmark = pytest.mark.usefixtures("own_state")
 LONG = 60
@@ -111,3 +112,24 @@ def test_a_cancel_is_answered_although_the_driver_never_returns(monkeypatch):
         with pytest.raises(errors.OperationCancelledError, match="did not answer"):
             job.result(LONG)
         release.set()
+
+
+def test_a_ctrl_c_that_comes_while_a_job_begins_cancels_it(monkeypatch):
+    """Python may notice it as soon as the thread of the job runs, before anybody waits for the job."""
+    begun = []
+
+    def interrupted(work, name, future=None):
+        in_thread(work, name, future)
+        if name == "novacron-vm_migrate":
+            begun.append(future)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("novacron.dispatch.dispatcher.in_thread", interrupted)
+    here, there = novacron.connect("sim://begins-here"), novacron.connect("sim://begins-there")
+    vm = here.vms.create(name="web1", memory="1GiB", start=True)
+    with pytest.raises(KeyboardInterrupt):
+        vm.migrate(there, bandwidth="1MiB/s")
+    (job,) = begun
+    assert job.cancel_asked
+    assert job.done()
+    assert (vm.refresh().status, "web1" in there.vms) == ("running", False)

@@ -161,8 +161,9 @@ class Dispatcher:
         spec, limit = self._accepted(operation, timeout, arguments)
         if spec.reads:
             return self._run(Call(spec, self.host, arguments, time.monotonic() + limit, identity=self.identity))
-        job = self._begin(spec, limit, arguments)
+        job, begin = self._prepared(spec, limit, arguments)
         try:
+            begin()
             return job.result(limit + GRACE if spec.long else limit)
         except TimeoutError:
             if job.done():
@@ -183,7 +184,9 @@ class Dispatcher:
 
     def submit(self, operation: str, timeout: float | None = None, **arguments: Any) -> Job[Any]:
         """Start an operation in a separate thread and return its job."""
-        return self._begin(*self._accepted(operation, timeout, arguments), arguments)
+        job, begin = self._prepared(*self._accepted(operation, timeout, arguments), arguments)
+        begin()
+        return job
 
     def locked(self, vm: str, timeout: float) -> AbstractContextManager[None]:
         """Hold the lock of a VM during a block; see `VMHandle.locked`.
@@ -220,7 +223,8 @@ class Dispatcher:
             raise
         return spec, spec.timeout if timeout is None else timeout
 
-    def _begin(self, spec: Operation, limit: float, arguments: dict[str, Any]) -> Job[Any]:
+    def _prepared(self, spec: Operation, limit: float, arguments: dict[str, Any]) -> tuple[Job[Any], Callable[[], object]]:
+        """Return the job of an operation, and what begins it. A Ctrl-C while it begins can cancel the job then."""
         operation = spec.name
         job: Job[Any] = Job(operation, None, deadline=limit)
         call = Call(spec, self.host, arguments, time.monotonic() + limit, job, self.identity)
@@ -233,10 +237,9 @@ class Dispatcher:
                 self._identify(call, spec.locks)
             return self._run(call)
 
-        in_thread(work, f"novacron-{operation}", job)
         hosts = hosts_of(self.host, self.driver, arguments)
         job.on_cancel(lambda: in_thread(lambda: follow_cancelled(job, hosts), f"novacron-cancel-{operation}"))
-        return job
+        return job, lambda: in_thread(work, f"novacron-{operation}", job)
 
     def _identify(self, call: Call, kind: str) -> None:
         """Find the id of a VM, network, filter or template given by name, so that all its names use the same lock.

@@ -10,9 +10,11 @@ import io
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
+from novacron.dispatch.dispatcher import GRACE
 from novacron.errors import (
     AlreadyExistsError,
     ImageError,
@@ -161,14 +163,13 @@ class ImageCollection:
             raise InvalidSpecError("invalid image name", problems=[problem], outcome="not_sent")
         job: Job[Image] = Job("image_pull", wanted)
         job.set_running_or_notify_cancel()
-        in_thread(lambda: self._pull(source, wanted, pool, verify, replace, job), f"novacron-image-{wanted}", job)
-        if not wait:
-            return job
         try:
-            return job.result()
+            in_thread(lambda: self._pull(source, wanted, pool, verify, replace, job), f"novacron-image-{wanted}", job)
+            return job.result() if wait else job
         except KeyboardInterrupt:
             job.cancel()
-            job.exception()
+            with suppress(TimeoutError):
+                job.exception(GRACE)
             raise
 
     def ensure(self, reference: str, *, pool: str = "default") -> Image:
