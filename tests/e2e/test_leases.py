@@ -13,8 +13,8 @@ from novacron import Site, errors
 from novacron_lab import Lab
 
 sys.path.insert(0, str(Path(__file__).parent))
+from failover_lab import Copies, with_bmcs
 from storage_network import StorageNetwork
-from test_failover import Copies
 
 pytestmark = pytest.mark.lab
 
@@ -50,9 +50,7 @@ def virtlockd(host):
     return found[0] if found else None
 
 
-def test_the_lease_keeps_the_second_copy_away_until_the_host_has_no_power(
-    lab, lab_hosts, disk, boot, tmp_path, monkeypatch, secret_search
-):
+def test_the_lease_keeps_the_second_copy_away_until_the_host_has_no_power(lab, lab_hosts, lab_bmc, disk, boot, tmp_path):
     (first, second), (here, there) = lab.hosts, lab_hosts
     disks = [{"path": str(disk.file), "format": "raw", "cache": "none"}]
     vm = boot(here, "leased", ticks=0, kernel=None, disks=disks)
@@ -88,19 +86,9 @@ def test_the_lease_keeps_the_second_copy_away_until_the_host_has_no_power(
     assert there.pools.volume_locked("leased.raw")
 
     # without power there is no lease, and failover starts the VM
-    bmc = lab.start_bmc()
-    secret_search.add("bmc", bmc.password)
-    monkeypatch.setenv("NOVACRON_SECRET_LAB_BMC", bmc.password)
     with Site(tmp_path / "state") as site, Copies(vm.id) as copies:
         fleet = site.fleet
-        for host in lab.hosts:
-            fleet.add(host.name, host.uri)
-        fleet.nodes.refresh()
-        for host in lab.hosts:
-            fleet.nodes.set(host.name, group="lab", memory_ratio=4, vcpus_ratio=64)
-            fleet.fencing.set(host.name, "redfish", **bmc.options(host.name, "lab-bmc"))
-        settings = {"failover": "on", "failover_after": 1, "failover_grace": 0, "shared_pools": ["default"]}
-        fleet.groups.set("lab", storage_lease="virtlockd", **settings)
+        with_bmcs(fleet, lab, lab_bmc, failover_after=1, storage_lease="virtlockd")
         controller, said = fleet.failover.controller(interval=5.0, timeout=10.0), []
         controller.round()
         assert [(each.level, each.why) for each in fleet.failover.protection(first.name)] == [("A", ())]

@@ -435,14 +435,20 @@ def test_another_node_is_not_tried_while_the_first_one_may_still_start_the_vm(ra
     assert rack.running[rack.site.fleet.nodes[vm.destination].host] == ["web1"]
 
 
-def test_restarts_that_have_begun_continue_when_failover_is_switched_off(rack):
-    """The node is not watched any more. That it answers was concluded from that, and its VMs waited for it without end."""
+def waiting(rack):
+    """Let "a" fail with a VM that no other node takes, and return the controller."""
     rack.create("web1", "a")
     controller = rack.well()
     for name in "bc":
         rack.machines[name].world.faults.add("vm_import", error=errors.DriverError("not now"), times=None)
     rack.machines["a"].crash()
     rack.rounds(controller, 8)
+    return controller
+
+
+def test_restarts_that_have_begun_continue_when_failover_is_switched_off(rack):
+    """The node is not watched any more. That it answers was concluded from that, and its VMs waited for it without end."""
+    controller = waiting(rack)
     assert rack.site.fleet.failover["a"].stage == "restarting"
     rack.site.fleet.groups.set("prod", failover="off")
     for name in "bc":
@@ -452,12 +458,7 @@ def test_restarts_that_have_begun_continue_when_failover_is_switched_off(rack):
 
 
 def test_vms_that_wait_when_their_node_leaves_the_fleet_are_named(rack):
-    rack.create("web1", "a")
-    controller = rack.well()
-    for name in "bc":
-        rack.machines[name].world.faults.add("vm_import", error=errors.DriverError("not now"), times=None)
-    rack.machines["a"].crash()
-    rack.rounds(controller, 8)
+    controller = waiting(rack)
     node = rack.site.fleet.nodes["a"].name
     rack.site.fleet.remove("a")
     rack.site.fleet.nodes.refresh()
