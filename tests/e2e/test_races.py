@@ -1,5 +1,6 @@
 """Two processes: one deletes a file, or gives it to a VM, just when another one begins to use it. Real hosts."""
 
+import sys
 import time
 import uuid
 from functools import partial
@@ -13,6 +14,9 @@ from novacron.threads import in_thread
 from novacron_kvm.migration import storage
 from novacron_kvm.operations import disks, volumes
 from novacron_kvm.storage import cloning, copies, held_files
+
+sys.path.insert(0, str(Path(__file__).parent))
+from leftovers import remove_named
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 
@@ -28,13 +32,17 @@ def host(lab, own_state):
 def prefix(host):
     found = f"ra{uuid.uuid4().hex[:6]}"
     yield found
-    for vm in host.vms.list():
-        if vm.name.startswith(found):
-            vm.delete(force=True)
-    host.pools.refresh("default")
-    for volume in sorted(host.pools.volumes("default"), key=lambda v: v.backing or "", reverse=True):
-        if found in volume.name:
-            host.pools.delete_volume(volume.name)
+    remove_named(host, found)
+
+
+@pytest.fixture
+def races(host, lab):
+    """A second pool of the host, named so."""
+    lab.hosts[0].exec("mkdir", "-p", "/run/races")
+    host.pools.create(name="races", type="dir", path="/run/races")
+    yield
+    host.pools.stop("races")
+    host.pools.delete("races")
 
 
 @pytest.fixture
@@ -119,23 +127,17 @@ def test_a_file_that_is_being_given_to_a_vm_is_neither_deleted_nor_given_to_anot
 
 
 @pytest.mark.parametrize("way", ["move", "linked clone"])
-def test_a_stopped_vm_that_another_process_starts_keeps_what_it_writes(lab, host, other, prefix, monkeypatch, way):
+def test_a_stopped_vm_that_another_process_starts_keeps_what_it_writes(host, other, prefix, races, monkeypatch, way):
     """It is started when its disk is copied, and before its definition names the new file."""
     vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB"}])
     disk = vm.record.disks[0].source
-    lab.hosts[0].exec("mkdir", "-p", "/run/races")
-    host.pools.create(name="races", type="dir", path="/run/races")
     there = {volume.name for volume in host.pools.volumes()}
     module, step = (storage, "set_defined_disk_file") if way == "move" else (cloning, "_go_on_above")
     action = partial(vm.migrate_storage, "races") if way == "move" else partial(vm.clone, f"{prefix}-c", linked=True)
     between(monkeypatch, module, step, other.vms[vm.name].start)
-    try:
-        with pytest.raises(errors.InvalidStateError, match="it was started meanwhile"):
-            action()
-        assert host.pools.volumes("races") == []
-    finally:
-        host.pools.stop("races")
-        host.pools.delete("races")
+    with pytest.raises(errors.InvalidStateError, match="it was started meanwhile"):
+        action()
+    assert host.pools.volumes("races") == []
     assert {volume.name for volume in host.pools.volumes()} == there
     assert f"{prefix}-c" not in host.vms
     assert vm.refresh().status == "running"
@@ -144,12 +146,10 @@ def test_a_stopped_vm_that_another_process_starts_keeps_what_it_writes(lab, host
 
 
 @pytest.mark.parametrize("way", ["move", "clone", "template", "volume"])
-def test_the_copy_of_a_disk_that_changed_meanwhile_is_removed(host, prefix, monkeypatch, way, lab):
+def test_the_copy_of_a_disk_that_changed_meanwhile_is_removed(host, prefix, races, monkeypatch, way):
     """Another process has started and stopped the VM while its disk was copied."""
     vm = host.vms.create(name=f"{prefix}-v", memory="32MiB", disks=[{"size": "8MiB", "format": "raw"}])
     disk = Path(vm.record.disks[0].source)
-    lab.hosts[0].exec("mkdir", "-p", "/run/races")
-    host.pools.create(name="races", type="dir", path="/run/races")
     there = {volume.name for volume in host.pools.volumes()}
     action = {
         "move": lambda: vm.migrate_storage("races"),
@@ -167,13 +167,9 @@ def test_the_copy_of_a_disk_that_changed_meanwhile_is_removed(host, prefix, monk
 
     for module in real:
         monkeypatch.setattr(module, "create_whole", partial(written, module))
-    try:
-        with pytest.raises(errors.BusyError, match="was deleted or changed by another client meanwhile"):
-            action()
-        assert host.pools.volumes("races") == []
-    finally:
-        host.pools.stop("races")
-        host.pools.delete("races")
+    with pytest.raises(errors.BusyError, match="was deleted or changed by another client meanwhile"):
+        action()
+    assert host.pools.volumes("races") == []
     assert {volume.name for volume in host.pools.volumes()} == there
     assert vm.refresh().record.disks[0].source == str(disk)
     assert disk.read_bytes()[:5] == b"newer"

@@ -2,6 +2,7 @@
 
 import io
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from novacron import errors
 from novacron.appliances.temporary import is_temporary
 from novacron.site import Site
 from novacron.specs import TemplateSpec
+
+sys.path.insert(0, str(Path(__file__).parent))
+from leftovers import remove_named
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(180)]
 MIB = 2**20
@@ -35,14 +39,7 @@ def prefix(lab, lab_hosts):
     """What the names of VMs and volumes begin with; at the end all of them are gone."""
     found = f"sh{uuid.uuid4().hex[:6]}"
     yield found
-    host = lab_hosts[0]
-    for vm in host.vms.list():
-        if vm.name.startswith(found):
-            vm.delete(force=True)
-    host.pools.refresh("default")
-    for volume in sorted(host.pools.volumes("default"), key=lambda v: v.backing or "", reverse=True):
-        if found in volume.name:
-            host.pools.delete_volume(volume.name)
+    remove_named(lab_hosts[0], found)
 
 
 def refused(action, *arguments, **more):
