@@ -375,7 +375,9 @@ def postgresql(monkeypatch):
             subprocess.run(["chown", "postgres", folder], check=True)
         data = folder / "data"
         subprocess.run(
-            [*as_user, programs / "initdb", "-D", data, "-A", "trust", "-U", "postgres"], check=True, capture_output=True
+            [*as_user, programs / "initdb", "--no-sync", "-D", data, "-A", "trust", "-U", "postgres"],
+            check=True,
+            capture_output=True,
         )
         options = f"-c listen_addresses= -c unix_socket_directories={folder} -c max_connections=200"
         control = [*as_user, programs / "pg_ctl", "-D", data, "-l", folder / "log"]
