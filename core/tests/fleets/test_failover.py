@@ -1,5 +1,6 @@
 """Failover: VMs of a node that fails run again elsewhere, and never twice."""
 
+import json
 import re
 
 import pytest
@@ -462,4 +463,31 @@ def test_vms_that_wait_when_their_node_leaves_the_fleet_are_named(rack):
     node = rack.site.fleet.nodes["a"].name
     rack.site.fleet.remove("a")
     rack.site.fleet.nodes.refresh()
-    assert rack.rounds(controller, 1) == [f"{node} has left the fleet; not restarted: web1"]
+    assert rack.rounds(controller, 2) == [f"{node} has left the fleet; not restarted: web1"]
+    assert not rack.site.fleet.failover.list(unended=True)
+    [failover] = rack.site.fleet.failover.list()
+    assert (failover.stage, failover.steps[-1]) == ("left", f"{node} has left the fleet; not restarted: web1")
+    lines = [json.loads(line) for line in (rack.site.state / "audit.jsonl").read_text().splitlines()]
+    assert [line["arguments"] for line in lines if line["operation"] == "failover_end"] == [{"reason": failover.steps[-1]}]
+
+
+def test_a_node_that_leaves_the_fleet_during_its_failover_is_cleaned_when_it_is_added_again(rack):
+    """Its failover has ended, but a stale definition on it could still become a second copy."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    host = rack.machines["a"]
+    uri = next(each.uri for each in rack.site.fleet.list() if each.name == "a")
+    rack.site.fleet.remove("a")
+    rack.site.fleet.nodes.refresh()
+    rack.rounds(controller, 1)
+    assert not rack.site.fleet.failover.list(unended=True)
+    host.boot()
+    rack.site.fleet.add("a", uri)
+    problems = rack.site.fleet.nodes.refresh()
+    rack.rounds(controller, 1)
+    assert rack.site.fleet.nodes["a"].status == "quarantined", problems
+    assert any("the old definition is deleted" in message or "used again" in message for message in rack.rounds(controller, 2))
+    assert "web1: the old definition is deleted" in rack.site.fleet.failover["a"].steps
+    assert rack.site.fleet.nodes["a"].status == "up"

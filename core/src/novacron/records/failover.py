@@ -9,7 +9,7 @@ from novacron.records.record import Record
 ProtectionLevel = Literal["A", "B", "C", "D"]
 """A: power fencing and a storage lease (virtlockd). B: power fencing and sanlock with a watchdog. C: power fencing alone.
 D: no automatic restart."""
-Stage = Literal["fencing", "waiting", "restarting", "done", "quarantined", "ended", "cancelled"]
+Stage = Literal["fencing", "waiting", "restarting", "done", "quarantined", "ended", "cancelled", "left"]
 """fencing: the node is being switched off. waiting: a person has to confirm that it is off. restarting: it is off, its VMs are started
 elsewhere. done: all VMs are settled, the node has not returned. quarantined: it has returned, and its old definitions are being deleted.
 ended: it is used again. cancelled: it answered again before it was fenced."""
@@ -94,7 +94,8 @@ class Failover(Record, frozen=True):
         group: Group of the node.
         stage: "fencing" (the node is being switched off), "waiting" (a person has to confirm that it is off), "restarting" (its
             VMs are started elsewhere), "done" (all VMs are settled), "quarantined" (it has returned, and its old definitions are
-            being deleted), "ended" (it is used again) or "cancelled" (it answered again before it was fenced).
+            being deleted), "ended" (it is used again), "cancelled" (it answered again before it was fenced) or "left" (its host was
+            removed from the fleet; if the node is added again, it is quarantined first).
         reason: Why the failover began.
         began_at: When it began, in seconds since 1970.
         changed_at: When it last changed, in seconds since 1970.

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+ENDED = ("ended", "cancelled", "left")
+"""The stages of a failover that has ended. The failover of a node that has left the fleet continues if the node is added again."""
+
+
 class Right(Protocol):
     """The right to change failovers: the lease of the controller."""
 
@@ -106,8 +110,7 @@ class FailoverStore(Store):
             row = connection.execute(t.select().where(t.c.id == failover.id)).mappings().one()
             values: dict[str, Any] = {"stage": stage, "reason": reason, "changed_at": clock(connection)}
             values["steps"] = [*row["steps"], *steps]
-            if stage in ("ended", "cancelled"):
-                values["ended_at"] = clock(connection)
+            values["ended_at"] = clock(connection) if stage in ENDED else None
             connection.execute(t.update().where(t.c.id == failover.id).values(**values))
             connection.execute(nodes.update().where(nodes.c.id == failover.node).values(status=status, reason=reason))
 

@@ -15,15 +15,16 @@ from novacron.errors import BusyError, NovaCronError, StorageError
 from novacron.fleets.asking import Askable
 from novacron.fleets.failover.observing import Observations, brake, second_view
 from novacron.fleets.failover.places import Places, Seen
-from novacron.fleets.failover.presence import LAST_LOOK, STRANGER, Presences
+from novacron.fleets.failover.presence import LAST_LOOK, STRANGER, NodeAnsweredError, Presences, StrangerError
 from novacron.fleets.failover.protecting import NEVER_RESTARTED, read_protected
 from novacron.fleets.failover.rebooting import PATIENCE, Reboots
 from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
-from novacron.fleets.failover.returning import cleaned, stays_home
+from novacron.fleets.failover.returning import cleaned, left_behind, stays_home, unended
 from novacron.fleets.failover.times import Times
 from novacron.fleets.failover.watching import unwatched
 from novacron.fleets.fencing.fencer import Fencer
 from novacron.fleets.groups import settings_of
+from novacron.fleets.nodes import Recorded
 from novacron.records.capacity import FleetNode
 from novacron.records.failover import Failover, RestartedVM
 from novacron.store.allocations import AllocationStore
@@ -49,14 +50,6 @@ SHORTEST_PAUSE = 0.5
 """Seconds between two rounds, at least."""
 
 
-class NodeAnsweredError(Exception):
-    """A node that was to be fenced answers again."""
-
-
-class StrangerError(Exception):
-    """Another machine answers in place of a node that was to be fenced."""
-
-
 class FailoverController:
     """Watches the nodes of all groups with failover.
 
@@ -71,6 +64,7 @@ class FailoverController:
         right: takes the lease of the controller; returns None if another process has it.
         refresh: reads hosts, as `fleet.nodes.refresh` does.
         secrets: returns the value of a secret.
+        recorded: writes audit lines.
         interval: seconds from the beginning of a round to that of the next one. A round that takes longer delays the next one.
         timeout: seconds that a host may take to answer.
         clock: returns a time that never jumps.
@@ -88,6 +82,7 @@ class FailoverController:
         right: Callable[[], Right | None],
         refresh: Callable[[Sequence[str]], object],
         secrets: Callable[[str], str],
+        recorded: Recorded,
         *,
         interval: float = 5.0,
         timeout: float = 5.0,
@@ -95,7 +90,7 @@ class FailoverController:
     ) -> None:
         self._fleet, self._nodes, self._store, self._devices = fleet, nodes, store, devices
         self._allocations, self._fencer, self._restarter = allocations, fencer, restarter
-        self._take, self._refresh, self._secrets = right, refresh, secrets
+        self._take, self._refresh, self._secrets, self._recorded = right, refresh, secrets, recorded
         self._interval, self._timeout, self._clock = interval, timeout, clock
         self._seen = Observations(clock, interval)
         self._saved: dict[str, float] = {}
@@ -162,12 +157,16 @@ class FailoverController:
         for group in groups:
             members = [node for node in watched if node.group == group]
             messages += self._fence_failed(right, group, members, silent)
-        for failover in self._store.all(unended=True):
-            node = next((each for each in self._nodes.list() if each.id == failover.node), None)
-            if node is None:  # its host was removed from the fleet
-                waiting = [vm.name for vm in self._store.vms(failover.id) if vm.status in ("pending", "placed")]
-                messages += [f"{failover.node_name} has left the fleet; not restarted: {', '.join(waiting)}"] if waiting else []
+        nodes = {node.id: node for node in self._nodes.list()}
+        for failover in unended(self._store.all(), nodes):
+            node = nodes.get(failover.node)
+            if node is None:
+                messages += self._leave(right, failover)
                 continue
+            if failover.stage == "left":
+                steps = ["its host was added to the fleet again"]
+                self._store.advance(right, failover, "quarantined", status="quarantined", reason=steps[0], steps=steps)
+                continue  # the next round cleans it
             try:
                 messages += self._advance(right, failover, node, silent)
             except (BusyError, StorageError):
@@ -337,6 +336,19 @@ class FailoverController:
         self._times_of(node).fenced()
         return [f"{node.name} is off", *self._restart(right, failover, node, answers=False)]
 
+    def _leave(self, right: Right, failover: Failover) -> list[str]:
+        """End the failover of a node whose host was removed from the fleet. VMs that wait are not restarted, and a person is told."""
+        waiting = [vm for vm in self._store.vms(failover.id) if vm.status in ("pending", "placed")]
+        said = f"{failover.node_name} has left the fleet" + (
+            f"; not restarted: {', '.join(vm.name for vm in waiting)}" if waiting else ""
+        )
+        with self._recorded("failover_end", failover.node_name, {"reason": said}):
+            self._store.save_vms(right, failover.id, [left_behind(vm, failover.node_name) for vm in waiting])
+            self._store.advance(right, failover, "left", status="quarantined", reason="it has left the fleet", steps=[said])
+        self._times.pop(failover.node, None)
+        self._cancelling.pop(failover.id, None)
+        return [said]
+
     def _cancel(self, right: Right, failover: Failover, node: FleetNode) -> list[str]:
         """End a failover whose node answers again. What ran there and has ended, perhaps because it was switched off, is started there.
 
@@ -483,4 +495,4 @@ class FailoverController:
         return self._presences.now(node) == "itself"
 
 
-__all__ = ["AFTER", "GRACE", "TASK", "FailoverController", "NodeAnsweredError", "StrangerError"]
+__all__ = ["AFTER", "GRACE", "TASK", "FailoverController"]

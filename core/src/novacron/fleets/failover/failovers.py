@@ -108,6 +108,7 @@ class Failovers:
             self._right,
             self._nodes.refresh,
             self._secrets,
+            self._recorded,
             **options,
         )
 

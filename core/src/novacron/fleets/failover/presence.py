@@ -18,6 +18,14 @@ LAST_LOOK = 2.0
 """Seconds that a node that is off has to answer nevertheless, while the other hosts list their VMs."""
 
 
+class NodeAnsweredError(Exception):
+    """A node that was to be fenced answers again."""
+
+
+class StrangerError(Exception):
+    """Another machine answers in place of a node that was to be fenced."""
+
+
 class Presences:
     """Asks nodes whether they answer.
 
@@ -57,4 +65,4 @@ def _presence(node: FleetNode, answer: Answer) -> Presence:
     return "itself" if answer.value in (node.id, None) else "stranger"
 
 
-__all__ = ["LAST_LOOK", "STRANGER", "Presence", "Presences"]
+__all__ = ["LAST_LOOK", "STRANGER", "NodeAnsweredError", "Presence", "Presences", "StrangerError"]
