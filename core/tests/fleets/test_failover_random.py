@@ -38,6 +38,18 @@ def cell(seed):
     return MATRIX[seed * 23 % len(MATRIX)]
 
 
+def seeds(sample):
+    if chosen := os.environ.get("NOVACRON_SEEDS"):
+        return range(*map(int, chosen.split("-")))
+    return range(sample(10, 500))
+
+
+def limit():
+    """Seconds that pytest gives the histories of one part. They grow with the seeds: a fixed limit ended long soaks on a busy machine."""
+    count = len(seeds(lambda short, full: full if os.environ.get("NOVACRON_SOAK") else short))
+    return 300 + 30 * -(-count // PARTS)
+
+
 class KilledError(BaseException):
     """Ends a controller at once, as SIGKILL does."""
 
@@ -190,6 +202,7 @@ def mend(machine):
 
 # the coverage of one part is measured: the other one plays more histories of the same kind
 @pytest.mark.parametrize("part", [0, *(pytest.param(part, marks=pytest.mark.no_cover) for part in range(1, PARTS))])
+@pytest.mark.timeout(limit())
 def test_no_vm_ever_runs_twice(tmp_path, monkeypatch, sample, part, record_property):
     played, told, ended, restarted = collections.Counter(), collections.Counter(), collections.Counter(), 0
     chosen = seeds(sample)[part::PARTS]
@@ -243,10 +256,10 @@ def test_a_kind_of_history_that_never_switches_off_is_found_whatever_the_number_
     assert never_told(often, often - collections.Counter({MATRIX[0]: OFTEN})) == [MATRIX[0]]
 
 
-def seeds(sample):
-    if chosen := os.environ.get("NOVACRON_SEEDS"):
-        return range(*map(int, chosen.split("-")))
-    return range(sample(10, 500))
+@pytest.mark.parametrize(("chosen", "parts"), [("0-150", 75), ("0-1000", 500)])
+def test_the_limit_of_the_histories_grows_with_the_seeds(chosen, parts, monkeypatch):
+    monkeypatch.setenv("NOVACRON_SEEDS", chosen)
+    assert limit() == 300 + 30 * parts
 
 
 def settle(rack, controller):
