@@ -39,10 +39,22 @@ class StorageNetwork:
         node = f"driver=nbd,server.type=inet,server.host={self._address},server.port={PORT},export=disk,reconnect-delay=3600"
         words = ["qemu-storage-daemon", "--daemonize", "--blockdev", f"{node},node-name=net,cache.direct=on"]
         words += ["--export", f"type=fuse,id=disk,node-name=net,mountpoint={self.file},writable=on"]
-        deadline = time.monotonic() + 60
-        while (done := host.exec(*words)).returncode:
+        deadline, before = time.monotonic() + 120, set(self._clients(host))
+        while (done := host.exec("timeout", "--kill-after=1", "20", *words)).returncode:
             assert time.monotonic() < deadline, done.stderr
+            for pid in (
+                set(self._clients(host)) - before
+            ):  # its background process may hang while it connects, and would never end
+                host.exec("kill", "-9", str(pid))
+            host.exec("umount", "-l", str(self.file))
             time.sleep(0.1)
+
+    @staticmethod
+    def _clients(host):
+        """Return the pids of the clients of a host."""
+        commands = {pid: Path(f"/proc/{pid}/cmdline") for pid in host.processes()}
+        found = {pid: command.read_bytes() for pid, command in commands.items() if command.exists()}
+        return [pid for pid, words in found.items() if words.startswith(b"qemu-storage-daemon")]
 
     def _size(self, host):
         done = host.exec("stat", "--format=%s", str(self.file))
@@ -61,10 +73,8 @@ class StorageNetwork:
         for host in self.lab.hosts:
             self.mend(host)
             host.exec("umount", "-l", str(self.file))
-            for pid in host.processes():
-                words = Path(f"/proc/{pid}/cmdline").read_bytes() if Path(f"/proc/{pid}").exists() else b""
-                if words.startswith(b"qemu-storage-daemon"):
-                    host.exec("kill", "-9", str(pid))
+            for pid in self._clients(host):
+                host.exec("kill", "-9", str(pid))
         self._server.kill()
         self._server.wait()
         self.file.unlink(missing_ok=True)
