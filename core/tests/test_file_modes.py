@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from novacron import Site, errors
 from novacron.errors import ImageError
 from novacron.images import download
 from novacron.jobs import Job
@@ -70,3 +71,33 @@ def test_a_link_in_the_cache_of_images_is_not_followed(tmp_path, ending, monkeyp
     with pytest.raises((ImageError, OSError)):
         download.fetch("http://127.0.0.1:1/x.img", Job("fetch", "x"), folder=cache)
     assert victim.read_text() == "mine"
+
+
+def test_a_state_directory_that_others_can_write_to_is_refused(tmp_path):
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o777)
+    with Site(folder) as site:
+        with pytest.raises(errors.StorageError, match="other users can write") as caught:
+            site.fleet.list()
+        assert "chmod 700" in caught.value.hint
+    assert list(folder.iterdir()) == []
+
+
+def test_the_database_is_private_from_the_first_moment(tmp_path):
+    previous = os.umask(0)
+    try:
+        with Site(tmp_path / "state") as site:
+            site.fleet.list()
+            assert {path.stat().st_mode & 0o077 for path in (tmp_path / "state").iterdir()} == {0}
+            assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
+    finally:
+        os.umask(previous)
+
+
+def test_a_database_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "state").mkdir(mode=0o700)
+    (tmp_path / "elsewhere").write_text("")
+    (tmp_path / "state" / "state.db").symlink_to(tmp_path / "elsewhere")
+    with Site(tmp_path / "state") as site, pytest.raises(errors.StorageError, match="link"):
+        site.fleet.list()

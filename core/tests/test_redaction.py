@@ -1,5 +1,9 @@
 """Errors about invalid input never repeat a secret."""
 
+import json
+import os
+import threading
+
 import pytest
 
 from novacron.errors import SpecProblem
@@ -221,3 +225,49 @@ def test_a_quotation_that_nothing_closes_hides_no_later_line(begin):
     shown = redacted(f"{begin}hunter2 and more\n  hunter2 goes on\nVM web1 was deleted by bob\nVM web2 too")
     assert "hunter2" not in shown
     assert shown.endswith("\nVM web1 was deleted by bob\nVM web2 too")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "mysql --password Sekret",
+        "mysql --db-password=Sekret",
+        "pwd: Sekret",
+        "password='a Sekret'",
+        'token="a \\" Sekret"',
+        '{"api_key": "a Sekret"}',
+        '{"credentials": "Sekret"}',
+        "Authorization: Bearer Sekret",
+        "bearer Sekret.abc-def",
+        "-----BEGIN OPENSSH PRIVATE KEY-----\nSekret\n-----END OPENSSH PRIVATE KEY-----",
+        "-----BEGIN RSA PRIVATE KEY-----\nSekret",
+        "vsphere://u:Sek/ret/Sekret@h/",
+        "https://u:p@Sekret@h/",
+        "<password type='x'>Sekret</password>",
+        "aws_secret_access_key=Sekret",
+        ["mysql", "--password", "Sekret"],
+        ["x", "--api-key", "Sekret"],
+        {"credentials": {"a": "Sekret"}},
+        {"pwd": "Sekret"},
+        {"api_key": "Sekret"},
+        {"apikey": "Sekret"},
+        {"a": [{"Passphrase": "Sekret"}]},
+        b"Sekret",
+        {"Authorization": "x Sekret"},
+    ],
+)
+def test_secrets_are_redacted_wherever_they_stand(value):
+    assert "Sekret" not in json.dumps(redacted(value))
+
+
+def test_plain_text_is_not_redacted():
+    text = "no secret 'disk-key'; set NOVACRON_SECRET_DISK_KEY on vsphere://user@vc:443/dc, 'web1' is a basic VM"
+    assert redacted(text) == text
+
+
+def test_redacting_long_text_takes_no_long_time():
+    for text in ("password" * 20000, "-" * 200000, "://a:" * 40000, "'" * 100000 + "token='", "bearer " * 30000):
+        timer = threading.Timer(200, os._exit, (3,))
+        timer.start()
+        redacted(text)
+        timer.cancel()

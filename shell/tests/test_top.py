@@ -1,67 +1,30 @@
 """`novacron top`: live hosts and VMs, driven by Textual's pilot on simulated hosts."""
 
-import asyncio
-import itertools
 import json
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from textual import events
 from textual.widgets import HelpPanel, Input, OptionList, SelectionList, Static
 
-import novacron
 from novacron.errors import HostConnectionError
 from novacron_shell.cli import cli
 from novacron_shell.top import actions, detail
-from novacron_shell.top.app import Top
 from novacron_shell.top.detail import Detail
 from novacron_shell.top.dialogs import Choose, Confirm
-from novacron_shell.top.model import COLUMNS, Group, View, VMState
-from novacron_shell.top.reading import Reader
+from novacron_shell.top.model import COLUMNS, View, VMState
 from novacron_shell.top.table import VMTable
 
-WORLDS = itertools.count()
+sys.path.insert(0, str(Path(__file__).parent))
+from top_pilot import driven, screen_text, shown, two_hosts, until
 
 
 @pytest.fixture
 def hosts():
-    names = [f"top-{next(WORLDS)}" for _ in range(2)]
-    made = [novacron.connect(f"sim://{name}?vms=4&prefix={name}-") for name in names]
-    yield made
-    for host in made:
-        host.close()
-
-
-def driven(hosts, act, *, view=None, size=(120, 30), **options):
-    """Run the app, let `act` drive it, and return the app."""
-
-    async def main():
-        reader = Reader(hosts, novacron.fleet().ask, interval=0.1, **options)
-        app = Top(reader, view)
-        reader.on_change(app.changed)
-        async with app.run_test(size=size) as pilot:
-            await until(pilot, lambda: all(host.age_seconds is not None for host in reader.hosts()))
-            app.redraw()
-            await act(app, pilot)
-        return app
-
-    return asyncio.run(main())
-
-
-async def until(pilot, condition):
-    async with asyncio.timeout(60):
-        while not condition():
-            await pilot.pause(0.02)
-
-
-def shown(app):
-    """The names in the table, from the top; titles of groups in angle brackets."""
-    return [f"<{line.title}>" if isinstance(line, Group) else line.name for line in app.query_one(VMTable)._lines]
-
-
-def screen_text(app):
-    return "\n".join("".join(segment.text for segment in strip) for strip in app.screen._compositor.render_strips())
+    with two_hosts() as made:
+        yield made
 
 
 def test_vms_of_all_hosts_are_shown_sorted_filtered_grouped_and_with_chosen_columns(hosts):
@@ -294,19 +257,6 @@ def test_a_dead_host_is_grey_with_its_age_delays_no_other_and_comes_back(hosts, 
     driven(hosts, act)
 
 
-def test_a_host_that_hangs_delays_no_other(hosts, monkeypatch):
-    hung, alive = hosts
-    released = threading.Event()
-
-    async def act(app, pilot):
-        monkeypatch.setattr(hung.vms, "list", lambda **_: released.wait(60))
-        alive.vms.create(name="made-meanwhile")
-        await until(pilot, lambda: "made-meanwhile" in shown(app))
-        released.set()
-
-    driven(hosts, act)
-
-
 def test_the_mouse_moves_sorts_and_opens(hosts):
     async def act(app, pilot):
         app.change(View(sort="name"))
@@ -331,100 +281,6 @@ def test_any_size_of_the_terminal_works_also_when_it_changes(hosts, size):
         assert hosts[0].name in screen_text(app)
 
     driven(hosts, act, size=size)
-
-
-def test_what_is_still_to_be_drawn_while_the_screen_closes_does_no_harm(hosts):
-    """Timers and threads go on for a moment while Textual removes the widgets one by one."""
-
-    async def act(app, pilot):
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail))
-        screen = app.screen
-        await screen.query("*").remove()
-        screen._show("VM", "late")
-        app.pop_screen()
-        await pilot.pause()
-        screen._show("VM", "later")
-        for name in ("#host-lines", "#message", "#vms"):
-            await app.query_one(name).remove()
-            app._draw_hosts()
-            app.redraw()
-            app.say("late")
-
-    app = driven(hosts, act)
-    app.changed()
-    app._redraw_if_changed()
-    app._draw_hosts()
-
-
-def press_at_once(app, *keys):
-    """Send keys as a fast typist or a paste does: the second one arrives before the first one has had its effect."""
-    for key in keys:
-        app.post_message(events.Key(key, key if len(key) == 1 else None))
-
-
-def test_a_key_that_is_pressed_twice_closes_one_screen_and_only_once(hosts):
-    async def act(app, pilot):
-        press_at_once(app, "enter", "enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail) and app.screen.is_mounted)
-        assert len(app.screen_stack) == 2
-        press_at_once(app, "right", "escape", "escape", "right")
-        await until(pilot, lambda: len(app.screen_stack) == 1)
-        await pilot.pause()
-        assert app.is_running
-
-    driven(hosts, act)
-
-
-def test_a_question_is_asked_once_and_answered_once(hosts, monkeypatch):
-    done = []
-    monkeypatch.setattr(Top, "_do", lambda app, vm, action, argument=None: done.append((action.title, argument)))
-
-    async def act(app, pilot):
-        press_at_once(app, "x", "x", "s")
-        await until(pilot, lambda: isinstance(app.screen, Confirm))
-        await pilot.pause()
-        assert len(app.screen_stack) == 2
-        press_at_once(app, "y", "y", "enter")
-        await until(pilot, lambda: len(app.screen_stack) == 1)
-        press_at_once(app, "m", "enter", "enter")
-        await until(pilot, lambda: len(done) == 2)
-        await until(pilot, lambda: len(app.screen_stack) == 1)
-        assert [title for title, _ in done] == ["Stop", "Migrate"]
-
-    driven(hosts, act)
-
-
-def test_the_screen_closes_while_a_host_hangs_and_what_ends_later_does_no_harm(hosts, monkeypatch):
-    """A thread that waits for a host must neither keep the process nor fail when it returns."""
-    halted, ended = threading.Event(), []
-
-    def hang(vm, _):
-        halted.wait(60)
-        ended.append("action")
-
-    def read(vm):
-        halted.wait(60)
-        ended.append("tab")
-
-    monkeypatch.setitem(actions.ACTIONS, "stop", actions.ACTIONS["stop"]._replace(work=hang))
-    monkeypatch.setitem(detail.PARTS, "VM", read)
-    said = []
-
-    async def act(app, pilot):
-        await pilot.press("x")
-        await pilot.press("y")
-        await until(pilot, lambda: app._working)
-        await pilot.press("enter")
-        await until(pilot, lambda: isinstance(app.screen, Detail) and app.screen.is_mounted)
-
-    app = driven(hosts, act)
-    assert ended == []
-    app.wait_for_actions(lambda text: (said.append(text), halted.set()))
-    assert "action" in ended
-    assert "stop" in said[0]
-    app.wait_for_actions(said.append)
-    assert len(said) == 1
 
 
 def test_a_defect_of_a_driver_is_a_message_and_ends_no_screen(hosts, monkeypatch):
