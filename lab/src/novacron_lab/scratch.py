@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
+import subprocess
 import tempfile
 import time
 from pathlib import Path
@@ -27,16 +29,21 @@ def make_folder(purpose: str, parent: Path | None = None) -> Path:
 
 
 def remove_abandoned(parent: Path | None = None) -> list[Path]:
-    """Remove this user's folders whose process has ended, and kill the processes that were started for them.
+    """Remove this user's folders whose process has ended, kill the processes that were started for them, and unmount what is mounted there.
 
-    A process belongs to a folder when its command line names it. Returns the removed folders, sorted.
+    A process belongs to a folder when its command line names it. A folder is kept if a file system in it can't be unmounted: its
+    files may belong to somebody else. Returns the removed folders, sorted.
     """
     where = parent or Path(tempfile.gettempdir())
-    abandoned = [folder for folder in sorted(where.glob(f"{PREFIX}-*")) if _abandoned(folder)]
-    for folder in abandoned:
+    removed = []
+    for folder in filter(_abandoned, sorted(where.glob(f"{PREFIX}-*"))):
         _end_processes(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-    return abandoned
+        for mounted in reversed(_mounts(folder)):
+            subprocess.run(["umount", "--lazy", mounted], check=False, capture_output=True)
+        if not _mounts(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            removed.append(folder)
+    return removed
 
 
 def _abandoned(folder: Path) -> bool:
@@ -46,6 +53,13 @@ def _abandoned(folder: Path) -> bool:
         return folder.lstat().st_uid == os.geteuid() and not folder.is_symlink() and not identity.alive
     except (OSError, ValueError):
         return False  # another process removed it, or it only looks like one of ours
+
+
+def _mounts(folder: Path) -> list[Path]:
+    """Return where file systems are mounted in a folder, in the order in which they were mounted."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    places = (re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), line.split(" ")[1]) for line in lines)
+    return [place for place in map(Path, places) if place.is_relative_to(folder.resolve())]
 
 
 def _end_processes(folder: Path, seconds: float = 10) -> None:
