@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from novacron.handles.vm import VMHandle
-from novacron.hookspecs import AREAS
+from novacron.hookspecs.areas import AREAS
 from novacron.hookspecs.lock import lines
 from novacron.plugins.validation import operations
 

@@ -31,7 +31,7 @@ from novacron.errors import (
     SpecProblem,
     UnsupportedOperationError,
 )
-from novacron.hookspecs import AREAS
+from novacron.hookspecs.areas import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
 from novacron.identity import Identity
 from novacron.jobs import Job

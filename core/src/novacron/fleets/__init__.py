@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from novacron.fleets.asking import Answer
     from novacron.fleets.fleet import Fleet
     from novacron.fleets.hosts import FleetHosts
 
-_HOME = {"Answer": "asking", "Fleet": "fleet", "FleetHosts": "hosts"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    return value
-
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "asking": "Answer",
+        "fleet": "Fleet",
+        "hosts": "FleetHosts",
+    },
+)
 
 __all__ = ["Answer", "Fleet", "FleetHosts"]

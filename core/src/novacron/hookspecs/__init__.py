@@ -17,55 +17,19 @@ or GuestAgentUnavailableError for the guest agent. A change or job raises BusyEr
 `vm` is always a VM's UUID or name. `job` takes progress and reports cancellation; a cancelled job raises OperationCancelledError.
 """
 
-from novacron.hookspecs import (
-    appliances,
-    application,
-    console,
-    devices,
-    diagnosis,
-    disks,
-    events,
-    filters,
-    guest,
-    host,
-    lifecycle,
-    metrics,
-    migration,
-    networks,
-    nics,
-    pools,
-    power,
-    resources,
-    snapshots,
-    templates,
-    volumes,
-)
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from novacron.hookspecs import application
+    from novacron.hookspecs.areas import AREAS
 
 API_VERSION = "1.5"
 """Version of the contract: adding a hook or argument raises the second number, renaming or removing one the first."""
 
-AREAS = (
-    host,
-    lifecycle,
-    power,
-    resources,
-    disks,
-    nics,
-    devices,
-    volumes,
-    pools,
-    networks,
-    filters,
-    snapshots,
-    templates,
-    migration,
-    guest,
-    console,
-    metrics,
-    events,
-    appliances,
-    diagnosis,
-)
-"""The areas of the contract, in the order of the documentation. Handles, records and drivers use the same file names."""
+__getattr__, __dir__ = lazy_names(__name__, {"application": "", "areas": "AREAS"})
 
 __all__ = ["API_VERSION", "AREAS", "application"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator
 
-from novacron.hookspecs import API_VERSION, AREAS
+from novacron.hookspecs import API_VERSION
+from novacron.hookspecs.areas import AREAS
 
 
 def lines() -> Iterator[str]:

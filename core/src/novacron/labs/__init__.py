@@ -15,10 +15,28 @@ Example:
     'done'
 """
 
-from novacron.labs.description import describe
-from novacron.labs.lab import Lab
-from novacron.labs.plan import LabPlan
-from novacron.labs.resources import Action
-from novacron.labs.schema import lab_schema
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from novacron.labs.description import describe
+    from novacron.labs.lab import Lab
+    from novacron.labs.plan import LabPlan
+    from novacron.labs.resources import Action
+    from novacron.labs.schema import lab_schema
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "description": "describe",
+        "lab": "Lab",
+        "plan": "LabPlan",
+        "resources": "Action",
+        "schema": "lab_schema",
+    },
+)
 
 __all__ = ["Action", "Lab", "LabPlan", "describe", "lab_schema"]

@@ -9,22 +9,23 @@ Example:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from novacron.plugins.driver import ConnectContext, Destination, Driver, DriverProvider, HostURI, hookimpl
-from novacron.plugins.native import NativeArea
+from novacron.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from novacron.plugins.application import ApplicationPlugins
+    from novacron.plugins.driver import ConnectContext, Destination, Driver, DriverProvider, HostURI, hookimpl
+    from novacron.plugins.native import NativeArea
 
-
-def __getattr__(name: str) -> Any:
-    if name == "ApplicationPlugins":
-        from novacron.plugins import application
-
-        return getattr(application, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "application": "ApplicationPlugins",
+        "driver": "ConnectContext Destination Driver DriverProvider HostURI hookimpl",
+        "native": "NativeArea",
+    },
+)
 
 __all__ = [
     "ApplicationPlugins",

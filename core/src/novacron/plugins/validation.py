@@ -9,7 +9,7 @@ from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any
 
 from novacron.errors import PluginError
-from novacron.hookspecs import AREAS
+from novacron.hookspecs.areas import AREAS
 from novacron.hookspecs.operation import PROJECT, Operation
 
 HOOKS: Mapping[str, FunctionType] = MappingProxyType(

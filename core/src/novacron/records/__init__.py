@@ -6,8 +6,9 @@ A module is imported when one of its records is first used, because a short comm
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from novacron.records.appliances import Appliance
@@ -45,44 +46,32 @@ if TYPE_CHECKING:
     from novacron.records.vm import VM, Deleted, NativeDefinition, Page, Status
     from novacron.records.volumes import Volume
 
-_MODULES = {
-    "appliances": "Appliance",
-    "capacity": "Allocation Amounts Candidate CapacityReport Drift FleetNode GroupCapacity Inventory NodeGroup Placement PlacementRule "
-    "Quota Rejection",
-    "devices": "HostDevice",
-    "diagnosis": "Finding",
-    "disks": "Disk",
-    "events": "Event",
-    "filters": "TrafficFilter",
-    "guest": "ConsoleEndpoint ExecResult GuestInfo Screenshot",
-    "host": "Capabilities Host HostStats Node Ping",
-    "metrics": "DiskMetrics DiskRates HostMetrics NICMetrics NICRates VMMetrics VMRates VMUsage",
-    "migration": "MigrationCheck MigrationReport",
-    "networks": "DHCPLease Network",
-    "nics": "NIC MACClash",
-    "pools": "StoragePool",
-    "questions": "Question",
-    "resources": "Resources",
-    "snapshots": "Snapshot",
-    "templates": "Template",
-    "vm": "VM Deleted NativeDefinition Page Status",
-    "volumes": "Volume",
-}
-"""The records of each module."""
-
-
-def __getattr__(name: str) -> Any:
-    for module, records in _MODULES.items():
-        if name in records.split():
-            value = getattr(import_module(f"{__name__}.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "appliances": "Appliance",
+        "capacity": "Allocation Amounts Candidate CapacityReport Drift FleetNode GroupCapacity Inventory NodeGroup Placement PlacementRule "
+        "Quota Rejection",
+        "devices": "HostDevice",
+        "diagnosis": "Finding",
+        "disks": "Disk",
+        "events": "Event",
+        "filters": "TrafficFilter",
+        "guest": "ConsoleEndpoint ExecResult GuestInfo Screenshot",
+        "host": "Capabilities Host HostStats Node Ping",
+        "metrics": "DiskMetrics DiskRates HostMetrics NICMetrics NICRates VMMetrics VMRates VMUsage",
+        "migration": "MigrationCheck MigrationReport",
+        "networks": "DHCPLease Network",
+        "nics": "NIC MACClash",
+        "pools": "StoragePool",
+        "questions": "Question",
+        "resources": "Resources",
+        "snapshots": "Snapshot",
+        "templates": "Template",
+        "vm": "VM Deleted NativeDefinition Page Status",
+        "volumes": "Volume",
+    },
+)
 
 __all__ = [
     "NodeGroup",

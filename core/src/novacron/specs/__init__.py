@@ -5,8 +5,9 @@ A bad spec raises `InvalidSpecError` that lists every bad field with its path, w
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from novacron.specs.appliances import ApplianceSpec
@@ -34,33 +35,28 @@ if TYPE_CHECKING:
     from novacron.specs.vm import KernelSpec, VMSpec, VMUpdate
     from novacron.specs.volumes import VolumeSpec
 
-_HOMES = {
-    "appliances": "ApplianceSpec",
-    "cloud_init": "CloudInitSpec",
-    "devices": "ChannelSpec DisplaySpec FilesystemSpec HostDeviceSpec SerialSpec",
-    "disks": "DiskLimits DiskSpec",
-    "filters": "FilterRule TrafficFilterSpec",
-    "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec SecurityLabelSpec",
-    "vm": "KernelSpec VMSpec VMUpdate",
-    "migration": "MigrationSpec",
-    "networks": "DHCPHostSpec DNSHostSpec NetworkSpec PortGroupSpec",
-    "nics": "NICSpec NICUpdate",
-    "pools": "StoragePoolSpec",
-    "query": "VMQuery",
-    "resources": "DeviceLimits LimitsSpec NICLimits",
-    "snapshots": "SnapshotSpec",
-    "spec": "Spec",
-    "templates": "TemplateSpec",
-    "volumes": "VolumeSpec",
-}
-_HOME = {name: module for module, names in _HOMES.items() for name in names.split()}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"novacron.specs.{_HOME[name]}"), name)
-
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "appliances": "ApplianceSpec",
+        "cloud_init": "CloudInitSpec",
+        "devices": "ChannelSpec DisplaySpec FilesystemSpec HostDeviceSpec SerialSpec",
+        "disks": "DiskLimits DiskSpec",
+        "filters": "FilterRule TrafficFilterSpec",
+        "hardware": "CPUTopology FeaturesSpec LaunchSecuritySpec MemoryBackingSpec NUMANodeSpec SecurityLabelSpec",
+        "vm": "KernelSpec VMSpec VMUpdate",
+        "migration": "MigrationSpec",
+        "networks": "DHCPHostSpec DNSHostSpec NetworkSpec PortGroupSpec",
+        "nics": "NICSpec NICUpdate",
+        "pools": "StoragePoolSpec",
+        "query": "VMQuery",
+        "resources": "DeviceLimits LimitsSpec NICLimits",
+        "snapshots": "SnapshotSpec",
+        "spec": "Spec",
+        "templates": "TemplateSpec",
+        "volumes": "VolumeSpec",
+    },
+)
 
 __all__ = [
     "ApplianceSpec",

@@ -21,10 +21,17 @@ To run only a part, import its class (`from novacron.testing.conformance import 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
+
+from novacron.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from novacron.testing.target import Target
 
 pytest.register_assert_rewrite("novacron.testing.conformance")  # before its modules are imported: failures then show values
 
-from novacron.testing.target import Target  # noqa: E402
+__getattr__, __dir__ = lazy_names(__name__, {"target": "Target"})
 
 __all__ = ["Target"]

@@ -14,8 +14,9 @@ Example:
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from novacron.workflow import steps
@@ -27,39 +28,20 @@ if TYPE_CHECKING:
     from novacron.workflow.run.progress import StepRecord
     from novacron.workflow.run.run import Run, RunProgress
 
-_HOME = {
-    "FLOWS": "flows",
-    "FlowFunction": "flows",
-    "Function": "functions",
-    "FunctionStep": "functions",
-    "Plan": "plan",
-    "PlannedStep": "plan",
-    "Run": "run.run",
-    "RunProgress": "run.run",
-    "StepKind": "kinds.base",
-    "StepRecord": "run.progress",
-    "Workflow": "composition",
-    "flow": "flows",
-    "function": "functions",
-    "parallel": "composition",
-    "register_step": "kinds.registry",
-    "step": "functions",
-    "workflow": "composition",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name == "steps":
-        return import_module(f"{__name__}.steps")
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "flows": "FLOWS FlowFunction flow",
+        "functions": "Function FunctionStep function step",
+        "plan": "Plan PlannedStep",
+        "run.run": "Run RunProgress",
+        "kinds.base": "StepKind",
+        "run.progress": "StepRecord",
+        "composition": "Workflow parallel workflow",
+        "kinds.registry": "register_step",
+        "steps": "",
+    },
+)
 
 __all__ = [
     "FLOWS",

@@ -25,7 +25,20 @@ Faults are set from Python; they strike every connection to the host:
 
 from __future__ import annotations
 
-from novacron.drivers.sim.plugin import provider
-from novacron.drivers.sim.state.world import World, forget, temporary, world
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from novacron.drivers.sim.plugin import provider
+    from novacron.drivers.sim.state.world import World, forget, temporary, world
+
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "plugin": "provider",
+        "state.world": "World forget temporary world",
+    },
+)
 
 __all__ = ["World", "forget", "provider", "temporary", "world"]

@@ -5,21 +5,20 @@ The names are loaded when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from novacron.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from novacron.workflow.kinds.base import StepKind
     from novacron.workflow.kinds.registry import StepKinds, default_kinds, register_step
 
-_HOME = {"StepKind": "base", "StepKinds": "registry", "default_kinds": "registry", "register_step": "registry"}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    return value
-
+__getattr__, __dir__ = lazy_names(
+    __name__,
+    {
+        "base": "StepKind",
+        "registry": "StepKinds default_kinds register_step",
+    },
+)
 
 __all__ = ["StepKind", "StepKinds", "default_kinds", "register_step"]

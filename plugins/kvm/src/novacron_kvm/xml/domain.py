@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from novacron_kvm.xml.devices import devices_xml
 from novacron_kvm.xml.devices.disk import DiskFile
+from novacron_kvm.xml.devices.section import devices_xml
 from novacron_kvm.xml.facts import VMFacts, metadata_xml
 from novacron_kvm.xml.markup import NOTHING, Markup, element, text
 from novacron_kvm.xml.platforms import Platform, platform
