@@ -59,6 +59,8 @@ def test_the_lease_keeps_the_second_copy_away_until_the_host_has_no_power(lab, l
     assert second.exec("virsh", "define", str(copy)).returncode == 0
     start_copy = lambda: second.exec("virsh", "start", "leased")  # noqa: E731
 
+    assert there.lock_manager() == "virtlockd"
+
     # while it runs, no tool starts a copy elsewhere, and NovaCron sees the lease
     assert "is locked" in start_copy().stderr
     with pytest.raises(errors.DiskLockedError) as caught:

@@ -81,6 +81,10 @@ def test_vms_that_can_not_be_restarted_are_named_beforehand(rack):
     assert (found["web1"].level, found["web1"].why) == ("C", ())
     fleet.groups.set("prod", storage_lease="virtlockd")
     assert {each.level for each in fleet.failover.protection("a")} == {"A", "D"}
+    rack.machines["a"].world.lock_manager = "none"  # the setting is not believed
+    found = {each.level: each.why for each in fleet.failover.protection("a")}
+    assert found["C"] == ("the storage lease virtlockd is set, but the lock manager of a is none",)
+    rack.machines["a"].world.lock_manager = "sanlock"
     fleet.groups.set("prod", storage_lease="sanlock", shared_pools=[])
     [local] = [each for each in fleet.failover.protection("a") if each.name == "web1"]
     assert (local.level, "not shared" in local.why[0]) == ("D", True)

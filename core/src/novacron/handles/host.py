@@ -249,6 +249,19 @@ class HostHandle:
         result: CPUBaseline = self.invoke("host_cpu_baseline", others=[*others])
         return result
 
+    def lock_manager(self) -> str:
+        """Return what leases the disks of running VMs on this host: "virtlockd", "sanlock" or "none". It is tried, which takes a moment.
+
+        Raises:
+            UnsupportedOperationError: the hypervisor has no lock manager that could be tried.
+
+        Example:
+            >>> import novacron
+            >>> novacron.connect("sim://lab").lock_manager()
+            'virtlockd'
+        """
+        return str(self.invoke("host_lock_manager"))
+
     def expirations(self) -> list[Expiration]:
         """Return what expires on this host, such as the licences of a vCenter, sorted by name.
 

@@ -78,6 +78,18 @@ def host_cpu_baseline(others: Sequence[str]) -> CPUBaseline:
     raise NotImplementedError
 
 
+@operation(kind="read", timeout=60)
+def host_lock_manager() -> str:
+    """Return what leases the disks of running VMs on this host, so that no other host opens them. It is tried, not read from a setting.
+
+    Returns:
+        "virtlockd", "sanlock" or "none".
+    Raises:
+        UnsupportedOperationError: the hypervisor has no lock manager that could be tried.
+    """
+    raise NotImplementedError
+
+
 @operation(kind="read")
 def host_expirations() -> list[Expiration]:
     """List what expires on this host, such as the licences of a vCenter, sorted by name. What never expires is left out.

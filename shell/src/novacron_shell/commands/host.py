@@ -193,6 +193,15 @@ def cpu_baseline(settings: Settings, name: str | None, group: str | None) -> Non
     show_one(found, settings.output)
 
 
+@host.command("lock-manager")
+@click.argument("name", required=False)
+@common_options
+def lock_manager(settings: Settings, name: str | None) -> None:
+    """Show what leases the disks of running VMs on a host: virtlockd, sanlock or none. It is tried with a VM that never runs."""
+    found = (settings.open(name) if name else settings.host()).lock_manager()
+    click.echo(found)
+
+
 @host.command("expirations")
 @click.argument("name", required=False)
 @list_options

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import InvalidStateError
+from novacron.errors import InvalidStateError, NovaCronError, UnsupportedOperationError
 from novacron.fleets.asking import Askable
 from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.controller import FailoverController
@@ -17,6 +17,7 @@ from novacron.fleets.failover.restarting import Restarter
 from novacron.fleets.failover.watching import unwatched
 from novacron.fleets.groups import GroupCollection, settings_of
 from novacron.fleets.nodes import NodeCollection, Recorded
+from novacron.handles.host import HostHandle
 from novacron.records.capacity import FleetNode
 from novacron.records.failover import Failover, Protection
 from novacron.specs.query import VMQuery
@@ -149,6 +150,7 @@ class Failovers:
             lambda host: (
                 read_protected(host, places[host.name][0], places[host.name][1].shared_pools or [], {}, self._secrets)[0],
                 [(vm.id, vm.name) for vm in host.invoke("vm_list", query=VMQuery()) if vm.status not in INACTIVE],
+                _lock_manager(host) if places[host.name][1].storage_lease not in (None, "none") else None,
             ),
         )
         read = {answer.host: answer.value for answer in answers if answer.error is None}
@@ -156,12 +158,12 @@ class Failovers:
         nodes, hosts = self._nodes.list(), {host.name for host in self._fleet.list()}
         for each in chosen:
             name, settings = each.host, settings_of(self._node_store, each.group)
-            fresh, vms = read.get(name) or ([], self._allocated(each.id))
+            fresh, vms, lock_manager = read.get(name) or ([], self._allocated(each.id), None)
             why = unwatched(each, nodes, hosts)
             if why:  # the host may list the VMs of other nodes too
                 vms = self._allocated(each.id)
             known = {**stored, **{vm.vm: vm for vm in fresh}}
-            found += levels(each, vms, known, self._devices.list(each.id), settings, why)
+            found += levels(each, vms, known, self._devices.list(each.id), settings, why, lock_manager)
         return sorted(found, key=lambda vm: (vm.node, vm.name))
 
     def confirm_fenced(self, node: str) -> Failover:
@@ -213,6 +215,16 @@ class Failovers:
 
     def _allocated(self, node: str) -> Sequence[tuple[str, str]]:
         return [(each.vm, each.name) for each in self._allocations.list(node) if each.active]
+
+
+def _lock_manager(host: HostHandle) -> str | None:
+    """Return the lock manager of a host; None if its hypervisor has none that could be tried. One that does not answer is named too."""
+    try:
+        return host.lock_manager() if host.supports("host_lock_manager") else None
+    except UnsupportedOperationError:
+        return None
+    except NovaCronError as error:
+        return f"unknown: {error}"
 
 
 __all__ = ["Failovers"]

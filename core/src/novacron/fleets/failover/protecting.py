@@ -89,8 +89,12 @@ def levels(
     devices: Sequence[FenceDevice],
     settings: Any,
     unwatched: str = "",
+    lock_manager: str | None = None,
 ) -> Iterator[Protection]:
-    """Yield how the VMs of a node are protected. `vms` are UUIDs and names, `unwatched` says why failover does not watch the node."""
+    """Yield how the VMs of a node are protected. `vms` are UUIDs and names, `unwatched` says why failover does not watch the node.
+
+    `lock_manager` is what its host uses now; None if it is not known, and the setting is believed.
+    """
     missing = [f"{node.name} is not watched: {unwatched}"] if unwatched and not node.restarted_by else []
     if settings.failover != "on":
         missing.append(f"failover is off for the group {node.group}" if node.group else "its node belongs to no group")
@@ -101,10 +105,14 @@ def levels(
     notes = ["a person has to confirm that the node is off"] if devices and all(d.agent == "manual" for d in devices) else []
     if settings.failover_disarmed:
         notes.append("failover is disarmed")
+    lease = settings.storage_lease or "none"
+    if lease != "none" and lock_manager not in (None, lease):
+        notes.append(f"the storage lease {lease} is set, but the lock manager of {node.host} is {lock_manager}")
+        lease = "none"
     for vm, name in vms:
         known = stored.get(vm)
         why = [*missing, *(known.refusals if known is not None else ["its definition is not stored yet"])]
-        level = "D" if why else LEVELS[settings.storage_lease or "none"]
+        level = "D" if why else LEVELS[lease]
         yield Protection(vm=vm, name=name, node=node.name, level=level, why=tuple(why or notes))
 
 

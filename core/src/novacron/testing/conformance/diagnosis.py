@@ -28,6 +28,17 @@ class TestDiagnosis(Conformance):
         assert vm.refresh().status == "running"
 
 
+class TestLockManager(Conformance):
+    """What leases the disks of running VMs."""
+
+    @needs("host_lock_manager")
+    def test_the_lock_manager_is_known_and_the_question_leaves_nothing(self, host: HostHandle) -> None:
+        """The answer is one of three words, and no VM is left of the trial."""
+        before = {vm.name for vm in host.vms.list()}
+        assert host.lock_manager() in ("virtlockd", "sanlock", "none")
+        assert {vm.name for vm in host.vms.list()} == before
+
+
 class TestCPUBaseline(Conformance):
     """The best CPU that VMs can have on several hosts."""
 

@@ -15,6 +15,7 @@ from novacron_kvm.capabilities import best_virt_type, guests
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domain_capabilities import DomainCapabilities, cpu_of
 from novacron_kvm.errors import translated
+from novacron_kvm.storage.file_locks import lock_manager
 from novacron_kvm.versions import too_old, version_text
 from novacron_kvm.xml.configuration import features_of
 from novacron_kvm.xml.parsing import parse, serialise, text_of
@@ -101,6 +102,11 @@ class KVMHost:
             description="".join(line.strip() for line in serialise(found).splitlines()),  # arguments have no line breaks
         )
 
+    @hookimpl
+    def host_lock_manager(self) -> str:
+        """Try to give a helper domain a lease that does not exist."""
+        return lock_manager(self._connection)
+
     def _baseline(self, arch: str, virt_type: str, cpus: list[str]) -> str:
         try:
             return str(self._connection.read.baselineHypervisorCPU(None, arch, None, virt_type, cpus, MIGRATABLE))
@@ -148,6 +154,7 @@ MIGRATABLE = libvirt.VIR_CONNECT_BASELINE_CPU_MIGRATABLE
 TEST_DRIVER = dict.fromkeys(
     (
         "host_cpu_baseline",
+        "host_lock_manager",
         "disk_attach",
         "disk_detach",
         "disk_resize",

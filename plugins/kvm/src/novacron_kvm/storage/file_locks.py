@@ -11,6 +11,7 @@ import libvirt
 from novacron.errors import DiskLockedError, UnsupportedOperationError
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
+from novacron_kvm.storage import helper_domain
 from novacron_kvm.storage.helper_domain import taking
 from novacron_kvm.storage.volume_files import find_volume
 
@@ -32,4 +33,12 @@ def is_locked(connection: KVMConnection, pool: str, volume: str) -> bool:
             return True
 
 
-__all__ = ["is_locked"]
+def lock_manager(connection: KVMConnection) -> str:
+    """Return the lock manager of a host. Raises UnsupportedOperationError unless its hypervisor is QEMU."""
+    with connection.dedicated() as conn, translated():
+        if conn.getType() != "QEMU":
+            raise UnsupportedOperationError("only libvirt's driver of QEMU has a lock manager", host=connection.name)
+        return helper_domain.lock_manager(connection, conn)
+
+
+__all__ = ["is_locked", "lock_manager"]

@@ -19,6 +19,9 @@ from novacron_kvm.storage.volume_files import find_path
 from novacron_kvm.xml.parsing import parse, serialise, text_of
 from novacron_kvm.xml.reading import disk as disk_record
 
+NOWHERE = "/nonexistent/novacron"
+"""A lockspace that no lock manager has."""
+
 
 @contextmanager
 def helper_domain(connection: KVMConnection, conn: Any, definition: Any, path: str) -> Iterator[Any]:
@@ -54,6 +57,32 @@ def taking(connection: KVMConnection, conn: Any, path: str) -> Iterator[None]:
     with _created(connection, conn, root) as domain:
         domain.attachDeviceFlags(serialise(disk), libvirt.VIR_DOMAIN_AFFECT_LIVE)
         yield
+
+
+def lock_manager(connection: KVMConnection, conn: Any) -> str:
+    """Return the lock manager that libvirtd asks for leases: "virtlockd", "sanlock" or "none".
+
+    A helper domain is given a lease in a lockspace that does not exist. Without a lock manager libvirtd gives it unseen.
+
+    Raises:
+        libvirt.libvirtError: the lock manager does not answer.
+    """
+    from lxml import etree
+
+    lease = etree.Element("lease")
+    for tag, text in (("lockspace", "novacron"), ("key", HELPER + uuid.uuid4().hex[:12])):
+        etree.SubElement(lease, tag).text = text
+    etree.SubElement(lease, "target", path=NOWHERE)
+    with _created(connection, conn, _domain("qemu", {})) as domain:
+        try:
+            domain.attachDeviceFlags(serialise(lease), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+        except libvirt.libvirtError as error:
+            if NOWHERE in str(error) and error.get_error_domain() == libvirt.VIR_FROM_RPC:
+                return "virtlockd"  # the error is its own: it has no such lockspace
+            if error.get_error_domain() == libvirt.VIR_FROM_LOCKING:
+                return "sanlock"
+            raise
+        return "none"
 
 
 def _domain(kind: str, place: dict[str, str]) -> Any:
@@ -107,4 +136,4 @@ def _plain_disk(definition: Any, path: str, format_: str, bus: str = "virtio") -
     return disk
 
 
-__all__ = ["existing_volume", "helper_domain", "taking"]
+__all__ = ["existing_volume", "helper_domain", "lock_manager", "taking"]

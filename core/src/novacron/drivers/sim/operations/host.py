@@ -49,6 +49,11 @@ class SimHost(Area):
             )
 
     @simulated
+    def host_lock_manager(self) -> str:
+        """Return what the simulation is set to."""
+        return self.world.lock_manager
+
+    @simulated
     def host_cpu_baseline(self, others: Sequence[str]) -> CPUBaseline:
         """Return the oldest of the models."""
         for other in others:

@@ -55,6 +55,7 @@ class World:
         pools: storage pools by name; `pools["default"].capacity_bytes` can be set.
         cpus, memory_bytes: the size of the host. All VMs together may have more memory, a single VM may not.
         architectures: machine types by architecture.
+        lock_manager: "virtlockd", "sanlock" or "none".
         cpu_model: "sim-1", "sim-2" or "sim-3"; each has all features of those before.
         balanced_by, restarted_by: what moves and restarts the VMs of the host by itself.
     """
@@ -79,7 +80,7 @@ class World:
         self.cpus = 64
         self.memory_bytes = 256 * GIB
         self.architectures = {"x86_64": ("pc", "q35"), "aarch64": ("virt",)}
-        self.cpu_model = "sim-3"
+        self.cpu_model, self.lock_manager = "sim-3", "virtlockd"
         self.balanced_by: str | None = None
         self.restarted_by: str | None = None
         self.began = time.monotonic()
