@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from novacron.errors import HostConnectionError, InvalidSpecError, NovaCronError, OperationTimeoutError, SpecProblem
 from novacron.plugins.driver import ConnectContext, Driver, DriverProvider, HostURI
@@ -34,14 +36,39 @@ def check_options(provider: DriverProvider, options: Mapping[str, Any]) -> None:
     """Refuse options that the driver does not declare. Raises InvalidSpecError."""
     if provider.options is None:
         return
-    problems = []
-    for name in options:
-        if name not in provider.options:
-            near = difflib.get_close_matches(name, [*OPTIONS, *provider.options], n=1)
-            allowed = f"did you mean {near[0]!r}?" if near else f"one of {', '.join([*OPTIONS, *provider.options])}"
-            problems.append(SpecProblem(name, "an unknown option", allowed))
+    known = [*OPTIONS, *provider.options]
+    if problems := [
+        SpecProblem(name, "an unknown option", _allowed(name, known)) for name in options if name not in provider.options
+    ]:
+        raise InvalidSpecError("invalid options of connect", problems=problems, operation="connect", outcome="not_sent")
+
+
+def check_parameters(provider: DriverProvider, uri: HostURI) -> None:
+    """Refuse a URI whose query has a parameter that the driver does not declare, or one twice.
+
+    A driver, or the library below it, would ignore it: a typing error in `no_verify` or `timeout` would change the connection unnoticed.
+
+    Raises:
+        InvalidSpecError: names each parameter.
+    """
+    if provider.parameters is None:
+        return
+    problems = [
+        SpecProblem(f"uri.{name}", "an unknown parameter", _allowed(name, provider.parameters))
+        for name in uri.query
+        if name not in provider.parameters
+    ]
+    times = Counter(name.lower() for name, _ in parse_qsl(urlsplit(uri.text).query, keep_blank_values=True))
+    problems += [SpecProblem(f"uri.{name}", f"{count} values", "one value") for name, count in times.items() if count > 1]
     if problems:
-        raise InvalidSpecError("invalid options of connect", problems=problems, outcome="not_sent")
+        raise InvalidSpecError("invalid URI", problems=problems, operation="connect", outcome="not_sent")
+
+
+def _allowed(name: str, known: Sequence[str]) -> str:
+    """Return what an error says beside an unknown name: the nearest one, and all."""
+    near = difflib.get_close_matches(name, known, n=1)
+    listed = f"one of {', '.join(known)}" if known else "none"
+    return f"{listed}: did you mean {near[0]!r}?" if near else listed
 
 
 def open_driver(provider: DriverProvider, uri: HostURI, context: ConnectContext) -> Driver:
@@ -77,4 +104,4 @@ def embedded_uri(state: Path) -> str:
     return f"qemu:///embed?root={state / 'embed'}"
 
 
-__all__ = ["OPTIONS", "check_options", "embedded_uri", "open_driver", "parsed"]
+__all__ = ["OPTIONS", "check_options", "check_parameters", "embedded_uri", "open_driver", "parsed"]

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
-from novacron.connecting import check_options, embedded_uri, open_driver, parsed
+from novacron.connecting import check_options, check_parameters, embedded_uri, open_driver, parsed
 from novacron.dispatch.audit import AuditLog
 from novacron.dispatch.dispatcher import Dispatcher
 from novacron.dispatch.fields import FieldPolicy
@@ -376,6 +376,7 @@ class Site:
         place = parsed(uri, timeout)
         provider = self.drivers.provider_for(place.scheme)
         check_options(provider, options)
+        check_parameters(provider, place)
         called = name or place.host or "local"
         ask_peers = partial(self.peers.ask, called, provider.schemes)
         claims = ClaimStage(self._managed, self._claims)

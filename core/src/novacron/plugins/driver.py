@@ -26,6 +26,8 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 class HostURI(NamedTuple):
     """The URI of a host: `scheme://user@host:port/path?query`. `text` is the URI without a password.
 
+    The names of the query's parameters are in lower case: `?Verify=no` is `?verify=no`.
+
     Example:
         >>> uri = HostURI.parse("qemu+ssh://root@kvm1:2222/system?keyfile=/k")
         >>> uri.scheme, uri.username, uri.host, uri.port, uri.path, uri.query
@@ -59,7 +61,7 @@ class HostURI(NamedTuple):
                 outcome="not_sent",
             )
         parts = urlsplit(text)
-        query = dict(parse_qsl(parts.query, keep_blank_values=True))
+        query = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
         user = unquote(parts.username) if parts.username else None
         return cls(text, parts.scheme, user, parts.hostname, parts.port, parts.path, query)
 
@@ -220,6 +222,8 @@ class DriverProvider:
         native: the line of help of `novacron SCHEME`, the commands of its native operations (see `novacron.plugins.native`); the group
             is named after its first scheme. Empty if it has none.
         options: the names of the supported options of `connect`; None if they are not checked.
+        parameters: the names, in lower case, that the query of its URIs may have; others are rejected before the driver is called. None
+            if they are not checked.
         api: the versions of the contract that it supports.
     """
 
@@ -237,10 +241,12 @@ class DriverProvider:
         reasons: Callable[[], Mapping[str, str]] = dict,
         native: str = "",
         options: Sequence[str] | None = None,
+        parameters: Sequence[str] | None = None,
         api: str = ">=1,<2",
     ) -> None:
         self.native = native
         self.options = None if options is None else tuple(options)
+        self.parameters = None if parameters is None else tuple(parameters)
         self.name, self.schemes, self.connect, self.api = name, tuple(schemes), connect, api
         self.areas, self.limits, self.versions, self.proofs, self.fields = areas, limits, versions, proofs, fields
         self.reasons = reasons

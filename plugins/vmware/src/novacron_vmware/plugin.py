@@ -77,6 +77,7 @@ provider = DriverProvider(
     schemes=SCHEMES,
     connect=connect,
     options=("password", "password_file", "guest_user", "guest_password"),
+    parameters=("cafile", "thumbprint", "verify", "password_file"),
     areas=areas,
     limits=limits,
     proofs=proofs,
