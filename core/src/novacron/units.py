@@ -59,6 +59,16 @@ def format_size(size: int | float | None) -> str:
     return f"{value:.1f}".rstrip("0").rstrip(".") + f" {unit}"
 
 
+def exact_size(size: int | None) -> str:
+    """Return bytes for a message that compares sizes: rounded for people, and in full, since sizes that differ may round to one text.
+
+    Example:
+        >>> exact_size(2 * 1024**3), exact_size(2 * 1024**3 - 1), exact_size(None)
+        ('2 GiB (2147483648 bytes)', '2 GiB (2147483647 bytes)', '-')
+    """
+    return "-" if size is None else f"{format_size(size)} ({size} bytes)"
+
+
 def parse_duration(value: int | float | str | timedelta) -> float:
     """Return seconds from a number, a `timedelta` or text such as "5m", "1h30m", "250ms".
 
@@ -107,4 +117,4 @@ def format_duration(seconds: float | None) -> str:
     return f"{hours}h{minutes:02}m{rest:02}s" if hours else f"{minutes}m{rest:02}s"
 
 
-__all__ = ["format_duration", "format_size", "parse_duration", "parse_size"]
+__all__ = ["exact_size", "format_duration", "format_size", "parse_duration", "parse_size"]

@@ -11,7 +11,7 @@ def test_disks_are_attached_grown_limited_and_detached(a, make, volumes):
     assert disk.record.target == "vda"
     assert disk.resize("2GiB").record.size_bytes == 2**31
     disk.limit(read_iops=100)
-    with pytest.raises(errors.InvalidSpecError):
+    with pytest.raises(errors.InvalidSpecError, match=r"got '1 GiB \(.*\)', allowed: at least 2 GiB \(2147483648 bytes\)"):
         disk.resize("1GiB")
     with pytest.raises(errors.AlreadyExistsError):
         vm.disks.attach(size="1GiB", target="vda")

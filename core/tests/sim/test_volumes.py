@@ -81,7 +81,7 @@ def test_a_volume_in_use_is_not_deleted_and_not_written(a, make):
 def test_shrinking_must_be_said(a):
     a.pools.create_volume(name="v", capacity="2GiB")
     resize = lambda size, shrink: a.invoke("volume_resize", pool="default", volume="v", size=size, shrink=shrink)  # noqa: E731
-    with pytest.raises(errors.InvalidSpecError):
+    with pytest.raises(errors.InvalidSpecError, match=r"got '1 GiB \(.*\)', allowed: at least 2 GiB .* \(--shrink\)"):
         resize(2**30, False)
     assert resize(2**30, True).capacity_bytes == 2**30
     with pytest.raises(errors.ResourceAllocationError):

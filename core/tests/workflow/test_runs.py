@@ -169,5 +169,5 @@ def test_an_id_that_no_run_has_is_told_without_reading_all_runs(monkeypatch):
     monkeypatch.setattr(RunStore, "latest", lambda *arguments, **options: pytest.fail("all runs are read"))
     with pytest.raises(errors.NotFoundError) as caught:
         novacron.fleet().runs["0" * 12]
-    assert caught.value.hint == "novacron run list shows them"
+    assert caught.value.hint == "`novacron run list` shows them"
     assert novacron.fleet().runs.get("0" * 12) is None

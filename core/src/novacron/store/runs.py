@@ -105,7 +105,7 @@ class RunStore(Store):
         exact = [run for run in found if run.id == run_id]
         if len(exact or found) != 1:
             why = "several runs begin with this id" if found else "there is no such run"
-            raise NotFoundError(f"{why}: {run_id!r}", hint="novacron run list shows them")
+            raise NotFoundError(f"{why}: {run_id!r}", hint="`novacron run list` shows them")
         return (exact or found)[0]
 
     def latest(self, limit: int | None = None, *, unfinished: bool = False, begins: str = "") -> list[StoredRun]:

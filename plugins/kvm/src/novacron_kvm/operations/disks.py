@@ -22,6 +22,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
+from novacron.units import exact_size
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.domains.devices import plug, unplug, update
 from novacron_kvm.domains.limits import disk_parameters
@@ -140,7 +141,7 @@ class KVMDisks:
                     f"the drive {disk!r} of {domain.name()!r} is empty", resource=domain.name(), hint="insert a medium first"
                 )
             if size < (record.size_bytes or 1):
-                problem = SpecProblem("size", str(size), f"at least {record.size_bytes} bytes: disks only grow")
+                problem = SpecProblem("size", exact_size(size), f"at least {exact_size(record.size_bytes)}: disks only grow")
                 raise InvalidSpecError(f"can't resize {disk!r} of {domain.name()!r}", problems=[problem], resource=domain.name())
             if size > (record.size_bytes or 0):
                 if domain.isActive():

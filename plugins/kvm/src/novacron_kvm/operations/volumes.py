@@ -27,6 +27,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
+from novacron.units import exact_size
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.lists import still_there
@@ -110,7 +111,8 @@ class KVMVolumes:
         with self._connection.dedicated() as conn, existing_volume(conn, pool, volume) as found:
             now = found.info()[1]
             if size < 1 or (size < now and not shrink):
-                problem = SpecProblem("size", str(size), f"at least {now} bytes, or with shrink less: what is beyond is lost")
+                allowed = f"at least {exact_size(now)}; shrink=True (--shrink) allows less, and the data beyond is lost"
+                problem = SpecProblem("size", exact_size(size), allowed)
                 raise InvalidSpecError(f"can't resize {volume!r}", problems=[problem], resource=volume)
             with destroying(self._connection, conn, [found.path()]):
                 self._refuse_used(conn, found, "resize", only_running=True, destroys=size < now)

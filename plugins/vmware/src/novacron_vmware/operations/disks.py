@@ -8,7 +8,7 @@ from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
-from novacron.units import format_size
+from novacron.units import exact_size, format_size
 from novacron_vmware.devices import DISK_MOST, Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
@@ -96,7 +96,7 @@ class VMwareDisks(VMOperations):
         def grow(device: Any) -> None:
             now = int(device.capacityInBytes or device.capacityInKB * 1024)
             if size < now:
-                problem = SpecProblem("size", str(size), f"at least what it has, {now} bytes")
+                problem = SpecProblem("size", exact_size(size), f"at least {exact_size(now)}: disks only grow")
                 raise InvalidSpecError(
                     f"the disk {disk!r} of {record.name!r} can't shrink", resource=record.name, problems=[problem]
                 )

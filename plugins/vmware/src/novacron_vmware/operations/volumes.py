@@ -14,7 +14,7 @@ from novacron.jobs import Job
 from novacron.plugins import hookimpl
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
-from novacron.units import format_size
+from novacron.units import exact_size, format_size
 from novacron_vmware.devices import DISK_MOST
 from novacron_vmware.errors import translated
 from novacron_vmware.placement import find_store
@@ -104,7 +104,7 @@ class VMwareVolumes(VMOperations):
         if size > DISK_MOST:
             raise _bad(volume, "size", size, f"at most {format_size(DISK_MOST)}")
         if size < now.capacity_bytes:
-            raise _bad(volume, "size", size, f"at least what it has, {now.capacity_bytes} bytes: vSphere can't shrink a disk")
+            raise _bad(volume, "size", size, f"at least {exact_size(now.capacity_bytes)}: vSphere can't shrink a disk")
         path, datacenter = self._place(pool, now.name)
         with translated(volume):
             task = self._manager.ExtendVirtualDisk_Task(path, datacenter, -(-size // 1024), False)

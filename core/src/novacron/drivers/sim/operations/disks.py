@@ -16,6 +16,7 @@ from novacron.errors import AlreadyExistsError, DeviceNotFoundError, InvalidSpec
 from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
+from novacron.units import exact_size
 
 if TYPE_CHECKING:
     from novacron.specs.disks import DiskLimits, DiskSpec
@@ -81,7 +82,7 @@ class SimDisks(Area):
                 raise InvalidStateError(f"the drive {disk!r} of {sim_vm.name!r} is empty", resource=sim_vm.name)
             volume = self.world.volume((old.pool, old.volume))
             if size < volume.capacity:
-                problem = SpecProblem("size", str(size), f"at least {volume.capacity} bytes: disks only grow")
+                problem = SpecProblem("size", exact_size(size), f"at least {exact_size(volume.capacity)}: disks only grow")
                 raise InvalidSpecError(f"can't resize {disk!r} of {sim_vm.name!r}", problems=[problem], resource=sim_vm.name)
             self.world.pool(old.pool).check(size - volume.capacity)
             volume.capacity = size

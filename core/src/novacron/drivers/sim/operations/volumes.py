@@ -13,6 +13,7 @@ from novacron.errors import InvalidSpecError, InvalidStateError, ResourceAllocat
 from novacron.jobs import Job
 from novacron.records.vm import Deleted
 from novacron.records.volumes import Volume
+from novacron.units import exact_size
 
 if TYPE_CHECKING:
     from novacron.specs.volumes import VolumeSpec
@@ -73,11 +74,11 @@ class SimVolumes(Area):
             parent, sim_volume = self._find(pool, volume)
             self._check_unused(parent, sim_volume, "resize")
             if size < sim_volume.capacity and not shrink:
-                raise InvalidSpecError(
-                    f"can't resize {volume!r}",
-                    problems=[SpecProblem("size", str(size), f"at least {sim_volume.capacity} bytes, or less with shrink")],
-                    resource=volume,
+                allowed = (
+                    f"at least {exact_size(sim_volume.capacity)}; shrink=True (--shrink) allows less, and the data beyond is lost"
                 )
+                problem = SpecProblem("size", exact_size(size), allowed)
+                raise InvalidSpecError(f"can't resize {volume!r}", problems=[problem], resource=volume)
             parent.check(max(0, size - sim_volume.capacity))
             sim_volume.capacity = size
             sim_volume.fixed = min(sim_volume.fixed, size)
