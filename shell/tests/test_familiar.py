@@ -149,3 +149,28 @@ def test_a_disk_and_a_nic_of_a_new_vm_need_only_a_size_and_a_network():
     assert done.exit_code == 0, done.output
     for part in ('"size_bytes": 10737418240', '"network": "default"', '"model": "e1000e"'):
         assert part in done.output
+
+
+@pytest.mark.parametrize("word", ["list", "ls", "ps"])
+def test_a_group_without_a_list_is_answered_with_its_status(word, capsys):
+    assert "did you mean 'status'?" in said(f"lab {word}", capsys)
+
+
+@pytest.mark.parametrize("option", ["--force", "--forc", "-f", "--yes", "-y"])
+def test_a_command_that_never_asks_says_so_when_it_is_forced(option, capsys):
+    """The power commands have no option to force them, and a misspelt one is known too."""
+    assert "powered off at once and without a question" in said(f"stop {option} web1", capsys)
+    assert "reset at once and without a question" in said(f"vm reset {option} web1", capsys)
+    assert "`novacron stop VM` powers a VM off at once" in said(f"shutdown {option} web1", capsys)
+
+
+def test_a_misspelt_option_of_another_tool_is_known(capsys):
+    assert "give -o json" in said("vm list --jsn", capsys)
+
+
+def test_a_change_says_whether_the_vm_or_the_field_is_left_out(capsys):
+    """The value is not repeated: it may be a secret."""
+    answer = said("vm set description=hidden", capsys)
+    assert "no VM is named before description=" in answer
+    assert "hidden" not in answer
+    assert "no FIELD=VALUE is given for web1" in said("vm set web1", capsys)

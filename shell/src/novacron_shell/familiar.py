@@ -130,11 +130,11 @@ VERBS = {
     "get": ("list", "show"),
     "info": ("show", "info", "list"),
     "inspect": ("show", "info"),
-    "list": ("list",),
-    "ls": ("list",),
+    "list": ("list", "status"),
+    "ls": ("list", "status"),
     "mv": ("rename",),
     "new": ("create", "add"),
-    "ps": ("list",),
+    "ps": ("list", "status"),
     "remove": ("remove", "delete", "detach"),
     "restart": ("reboot", "resume"),
     "revert": ("revert",),
@@ -168,6 +168,19 @@ OPTIONS = {
     "-u": "--user",
 }
 """Options of others and ours. All VMs are listed anyway, so that has none."""
+
+FORCING = ("--force", "-f", "--yes", "-y")
+"""Options that make a command harder or keep it from asking."""
+
+FOREIGN = [option for option in (*OPTIONS, *FORCING) if option.startswith("--")]
+"""Options of others that may be misspelt."""
+
+AT_ONCE = {
+    "stop": "VMs are powered off at once and without a question; no option is needed",
+    "reset": "VMs are reset at once and without a question; no option is needed",
+    "shutdown": "`novacron stop VM` powers a VM off at once",
+}
+"""What is said about commands of ours that have no option to force them."""
 
 
 BESIDE = {"destroy": "a VM is powered off by `{0} stop VM` and deleted by `{0} vm delete VM`"}
@@ -276,6 +289,11 @@ def meant_option(context: click.Context | None, option: str) -> str | None:
         if isinstance(parameter, click.Argument) and parameter.name == option.lstrip("-").replace("-", "_"):
             return f"{parameter.make_metavar(context).strip('[].')} is given without an option"
     own = {name for parameter in context.command.params for name in parameter.opts}
+    own_names = [each.lstrip("-") for each in own]
+    if option not in own and not difflib.get_close_matches(option.lstrip("-"), own_names, cutoff=0.65):
+        option = next(iter(difflib.get_close_matches(option, FOREIGN, n=1, cutoff=0.8)), option)  # a misspelt option of others
+    if option in FORCING and (said := AT_ONCE.get(context.command.name or "")):
+        return said
     instead = OPTIONS.get(option)
     if instead == "" and context.command_path.endswith("vm list"):
         return "all VMs are listed anyway; --status running lists those that run"
@@ -284,7 +302,7 @@ def meant_option(context: click.Context | None, option: str) -> str | None:
     if instead and instead.split()[0] in own:
         return f"give {instead}"
     name = option.lstrip("-")
-    if difflib.get_close_matches(name, [each.lstrip("-") for each in own], cutoff=0.65):
+    if difflib.get_close_matches(name, own_names, cutoff=0.65):
         return None  # a misspelt option
     pairs = any("=VALUE" in (each.metavar or "") for each in context.command.params if isinstance(each, click.Argument))
     return f"fields are given without dashes: {name.replace('-', '_')}=VALUE" if pairs else None

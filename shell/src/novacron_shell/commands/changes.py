@@ -102,8 +102,11 @@ def set_(settings: Settings, words: tuple[str, ...], live: bool, next_start: boo
     fields = read_fields([word for word in words if _FIELD.match(word)])
     if live and next_start:
         raise click.UsageError("give either --live or --next-start")
-    if not names or not fields:
-        raise click.UsageError("name at least one VM and one FIELD=VALUE")
+    if not names:
+        before = f" before {words[0].partition('=')[0]}=" if words else ""  # without the value, which may be a secret
+        raise click.UsageError(f"no VM is named{before}; an example: web1 vcpus=4")
+    if not fields:
+        raise click.UsageError(f"no FIELD=VALUE is given for {', '.join(names)}; an example: vcpus=4")
     when: When = "live" if live else "next_start" if next_start else "now"
     if dry_run:
         plans = [vm.plan_update(when=when, **fields) for vm in select(settings, names)]
