@@ -110,6 +110,20 @@ def test_keys_typed_at_once_go_to_the_screen_that_the_key_before_them_opened(she
     leaves(shell)
 
 
+def test_ctrl_z_after_top_stops_the_shell_and_fg_continues_it(shell):
+    """The library that draws `top` would otherwise answer the signals of the terminal from then on."""
+    shell.send(":top\r")
+    shell.expect("Quit")
+    shell.send("q")
+    shell.expect("novacron>")
+    answers(shell, 1)
+    shell.send("\x1a")
+    shell.expect("Stopped")
+    shell.send("fg\r")
+    answers(shell, 2)
+    answers(shell, 3)
+
+
 def test_a_line_chosen_from_the_history_is_edited_at_the_prompt(shell):
     answers(shell, 4)
     shell.send("\x1bOR")

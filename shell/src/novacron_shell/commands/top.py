@@ -47,11 +47,13 @@ def top(settings: Settings, filter: str, sort: str, group: str | None, columns: 
         return
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise click.UsageError("there is no terminal; --once prints the state once")
+    from novacron_shell.signals import terminal_signals_kept
     from novacron_shell.top.app import Top
 
     app = Top(reader, view, lambda vm: _console(vm, settings))
     reader.on_change(app.changed)
-    app.run()
+    with terminal_signals_kept():
+        app.run()
     app.wait_for_actions(tell)
 
 
