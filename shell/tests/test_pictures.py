@@ -48,8 +48,10 @@ def test_the_picture_of_top_is_up_to_date(hosts):
         "stopped",
         "Quit",
     }
-    for svg in (pictures.top(hosts), (FOLDER / "top.svg").read_text()):
-        assert expected <= set(re.findall(r"[A-Za-z%]+", text(svg))), AGAIN
+    drawn, stored = text(pictures.top(hosts)), text((FOLDER / "top.svg").read_text())
+    for picture in (drawn, stored):
+        assert expected <= set(re.findall(r"[A-Za-z%]+", picture)), AGAIN
+    assert drawn.partition("Quit")[2].split() == stored.partition("Quit")[2].split(), AGAIN  # the keys, below everything else
 
 
 def test_the_readme_shows_both():
