@@ -168,19 +168,23 @@ class RunStore(Store):
         with self.transaction() as connection:
             connection.execute(runs.update().where(*_held(run_id, fence)).values(**values))
 
-    def reopen(self, run: StoredRun, wanted: str, process: str, executor: str) -> bool:
-        """Let a process run a failed run again, to "resume" or to "undo" it; return whether it was failed."""
+    def reopen(self, run: StoredRun, wanted: str, process: str, executor: str) -> int | None:
+        """Let a process run a failed run again, to "resume" or to "undo" it; return its fence, None if it is not failed any more.
+
+        The fence grows: a process that ran it before, and was slow, can no longer write.
+        """
         values = {
             "status": "waiting",
             "process": process,
             "executor": executor,
             "wanted": wanted,
+            "fence": run.fence + 1,
             "ended_at": None,
             "error": None,
         }
         with self.transaction() as connection:
             failed = runs.update().where(runs.c.id == run.id, runs.c.status == "failed", runs.c.fence == run.fence)
-            return connection.execute(failed.values(**values)).rowcount == 1
+            return run.fence + 1 if connection.execute(failed.values(**values)).rowcount == 1 else None
 
     def set_status(self, run_id: str, fence: int, status: str) -> None:
         """Write down that a run waits, is running or is paused."""

@@ -176,7 +176,7 @@ class Workflow:
         """Do it for each of the VMs, at most `max_parallel` at a time; each fails and is undone on its own."""
         if max_parallel < 1:
             raise WorkflowError(f"max_parallel is at least 1, got {max_parallel}")
-        handles = list(vms)
+        handles = distinct(vms)
         node = EachNode(body=self.node, vms=tuple(reference(vm) for vm in handles), max_parallel=max_parallel)
         if not handles:
             raise WorkflowError("the flow has no VM to run for")
@@ -340,7 +340,20 @@ def _engine_of(vm: VMHandle) -> Engine:
 
 
 def _handles(vm: Any) -> list[VMHandle]:
-    return [vm] if hasattr(vm, "record") else list(vm)
+    return [vm] if hasattr(vm, "record") else distinct(vm)
 
 
-__all__ = ["Workflow", "parallel", "reference", "unregistered", "workflow"]
+def distinct(vms: Iterable[VMHandle]) -> list[VMHandle]:
+    """Return VMs without those that were given before. Raises WorkflowError if two of different hosts have the same id."""
+    found: dict[str, VMHandle] = {}
+    for vm in vms:
+        if (known := found.setdefault(vm.id, vm)).host.uri != vm.host.uri:
+            raise WorkflowError(
+                f"{known.name} of {known.host.name} and {vm.name} of {vm.host.name} have the same id",
+                resource=vm.name,
+                hint="run the flow for each of them on its own",
+            )
+    return list(found.values())
+
+
+__all__ = ["Workflow", "distinct", "parallel", "reference", "unregistered", "workflow"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
@@ -26,10 +27,11 @@ SETTLE = 1800.0
 class Location:
     """Where a VM is now. Steps that move the VM update it."""
 
-    __slots__ = ("vm",)
+    __slots__ = ("changing", "vm")
 
     def __init__(self, vm: VMRef) -> None:
         self.vm = vm
+        self.changing = threading.Lock()
 
 
 class Expected:
@@ -79,6 +81,11 @@ class Context:
     def ref(self) -> VMRef:
         """The VM and the host that has it now."""
         return self._location.vm
+
+    @property
+    def changing(self) -> threading.Lock:
+        """Held by steps that read a value of the VM and write it changed: branches of the run that do so take turns."""
+        return self._location.changing
 
     @property
     def host(self) -> HostHandle:

@@ -6,6 +6,7 @@ A new kind of node is therefore added in two files: here and in `novacron.workfl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -226,6 +227,12 @@ class EachNode(Wrapper, frozen=True, tag="each"):
     def problems(self) -> Iterator[tuple[str, str, str]]:
         if not self.vms:
             yield "vms", "empty", "at least one VM"
+        if twice := [vm for vm, times in Counter(vm.id for vm in self.vms).items() if times > 1]:
+            yield (
+                "vms",
+                f"{names_of(vm for vm in {vm.id: vm for vm in self.vms}.values() if vm.id in twice)} twice",
+                "each VM once",
+            )
         if self.max_parallel < 1:
             yield "max_parallel", str(self.max_parallel), "a whole number of at least 1"
 
@@ -441,6 +448,20 @@ def node_at(node: AnyNode, path: Path, vm: VMRef) -> tuple[AnyNode, VMRef]:
     return node, vm
 
 
+def loops_of(node: AnyNode, path: Path, vm: VMRef) -> list[Path]:
+    """Return the paths of the VMs of all loops that a node is in, the outermost first, after the root."""
+    found, inside = [ROOT], ROOT
+    for part in path.parts:
+        inside = inside / part.name
+        inside = inside.attempt(part.attempt) if part.attempt else inside
+        if isinstance(node, EachNode):
+            found.append(inside)
+        node, vm = (
+            (node.body, vm) if isinstance(node, EachNode) else node.part(part.name, vm)
+        )  # one of many VMs need not be found
+    return found
+
+
 def short_name(function: str) -> str:
     """Return a function's name without its module."""
     return function.partition("#")[0].rpartition(":")[2].rpartition(".")[2]
@@ -480,6 +501,7 @@ __all__ = [
     "WhenNode",
     "Wrapper",
     "all_nodes",
+    "loops_of",
     "names_of",
     "node_at",
     "short_name",

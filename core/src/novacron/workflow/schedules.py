@@ -16,7 +16,7 @@ from novacron.errors import AlreadyExistsError, InvalidSpecError, NovaCronError,
 from novacron.handles.collection import Collection
 from novacron.units import parse_duration
 from novacron.workflow.clashes import refuse_clashes
-from novacron.workflow.composition import Workflow, reference
+from novacron.workflow.composition import Workflow, distinct, reference
 from novacron.workflow.cron import FORM, times_after
 from novacron.workflow.nodes import StepNode, VMRef, all_nodes
 
@@ -133,7 +133,7 @@ class Schedules(Collection[Schedule]):
             WorkflowError: the flow has functions that no other process could find.
             AlreadyExistsError: there is a schedule of that name, unless `replace`.
         """
-        handles = list(vms)
+        handles = distinct(vms)
         flow.check_code()
         refuse_clashes(flow, map(reference, handles) if handles else [VMRef("", "", f"a VM with the tag {tag}")])
         problems = _problems(name, cron, timezone, misfire, handles, tag)

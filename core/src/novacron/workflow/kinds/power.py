@@ -43,11 +43,12 @@ def gone(name: str) -> str:
 
 
 def bring_to(context: Context, status: str) -> None:
-    """Bring the VM to a status, through "running" where no operation leads there directly.
+    """Bring the VM to a status, through "running" where no operation leads there directly; "crashed" is treated as "stopped".
 
     Raises:
         InvalidStateError: no operations lead there.
     """
+    status = "stopped" if status == "crashed" else status
     for _ in range(3):
         now = context.read().status
         if now == status:

@@ -54,8 +54,9 @@ class UpdateStep(StepKind):
         return context.arguments
 
     def run(self, context: Context) -> dict[str, Any]:
-        changes = self.changes(context)
-        self._apply(context, changes)
+        with context.changing:
+            changes = self.changes(context)
+            self._apply(context, changes)
         return {"changed": sorted(changes)}
 
     def probe(self, context: Context) -> Any:
@@ -91,7 +92,7 @@ def _equal(present: Any, asked: Any) -> bool:
 
 
 class TagStep(UpdateStep):
-    """Adds and removes tags."""
+    """Adds and removes tags; undone for these tags, others stay as they are then."""
 
     name = "tag"
     frees = frozenset()
@@ -115,6 +116,12 @@ class TagStep(UpdateStep):
     def changes(self, context: Context) -> dict[str, Any]:
         tags = set(context.read().tags or ())
         return {"tags": sorted((tags | set(context.arguments["add"])) - set(context.arguments["remove"]))}
+
+    def undo(self, context: Context, result: Any) -> None:
+        had = set(context.before["values"]["tags"] or ())
+        added, removed = set(context.arguments["add"]) - had, set(context.arguments["remove"]) & had
+        with context.changing:
+            self._apply(context, {"tags": sorted((set(context.read().tags or ()) - added) | removed)})
 
 
 __all__ = ["TagStep", "UpdateStep"]

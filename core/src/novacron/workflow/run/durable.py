@@ -287,11 +287,9 @@ class DurableEngine:
                 resource=known.id,
                 hint="check whether the finished steps still fit; then resume it with accept_changes",
             )
-        fence: int | None = known.fence
         if known.ended_at is not None:
-            if not self.runs.reopen(known, "undo" if undo else "resume", process.id, self.executor):
-                fence = None
-        elif known.process != process.id:
+            fence = self.runs.reopen(known, "undo" if undo else "resume", process.id, self.executor)
+        else:  # also a run that this process has just lost: it must not be given back any more
             fence = self.runs.claim(known, process.id, self.executor)
         if fence is None:
             raise InvalidStateError(f"another process continues the run {known.id}", resource=known.id)

@@ -146,6 +146,7 @@ def conduct(flow: Workflow, run: Run, journal: Journal, environment: Environment
             step = unwinding.data["step"]
             interpreter.steps.failed_path = None if step is None else Path(step)
             interpreter.steps.unclear = [Path(path) for path in unwinding.data["unclear"]]
+            interpreter.steps.recall()
             interpreter.find_out(Path(path) for path in unwinding.data.get("find_out", ()))
             interpreter.undo(ROOT)
         else:

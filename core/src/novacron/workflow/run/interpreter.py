@@ -50,7 +50,7 @@ from novacron.workflow.run.environment import Environment
 from novacron.workflow.run.journal import Journal, finished, last, stored, unclear
 from novacron.workflow.run.run import Run
 from novacron.workflow.run.scope import Scope
-from novacron.workflow.run.step_runner import Branch, StepRunner
+from novacron.workflow.run.step_runner import RAISED, Branch, StepRunner
 
 NOT_RETRIED = (AccessDeniedError, AuthenticationError, InvalidSpecError, OperationCancelledError, UnsupportedOperationError)
 """Errors that another attempt would only repeat."""
@@ -127,8 +127,8 @@ class Interpreter:
                 self.steps.undo(node, path, location, result, interrupted=interrupted)
             else:
                 undo, _ = node.part("undo", vm)
-                self.execute(undo, path / "undo", Branch(location, Scope(), result, self.steps.results))
-        except Exception as raised:  # noqa: BLE001 - put on record, and the others are still undone
+                self.execute(undo, path / "undo", Branch(location, Scope(), result, self.steps.results(path)))
+        except RAISED as raised:  # put on record, and the others are still undone
             cause = raised.error if isinstance(raised, Left) else raised
             error = cause if isinstance(cause, NovaCronError) else WorkflowError(f"{type(cause).__name__}: {cause}")
             self._run.note(path, "undo_failed", **stored(error))
@@ -214,6 +214,8 @@ class Interpreter:
             except NovaCronError as error:
                 if number == node.attempts or isinstance(error, NOT_RETRIED) or branch.scope.reason is not None:
                     raise
+                if any(unknown.is_within(attempt) for unknown in self.steps.unclear):
+                    raise  # a step whose outcome is unknown is not repeated
                 if not self.undo(attempt):
                     raise  # the next attempt would not begin where this one did
             self.steps.failed_path = None
@@ -257,7 +259,14 @@ class Interpreter:
 
     def _then(self, node: ThenNode, path: Path, branch: Branch) -> Any:
         result = self.execute(node.body, path / "body", branch)
-        return self._decided(path, lambda: msgspec.to_builtins(self._call(node.function, branch.location.vm, result)))
+        return self._decided(path, lambda: self._handed_on(node, branch.location.vm, result))
+
+    def _handed_on(self, node: ThenNode, vm: VMRef, result: Any) -> Any:
+        found = self._call(node.function, vm, result)
+        try:
+            return msgspec.to_builtins(found)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise WorkflowError(f"the result of {node.function} can't be stored: a {type(found).__name__}") from error
 
     def _decided(self, path: Path, decide: Callable[[], Any], *, anew_when_resumed: bool = False) -> Any:
         """Return what was decided when the walk first came here, or since the run was resumed."""
@@ -280,7 +289,7 @@ class Interpreter:
                 return function(argument)
         except NovaCronError:
             raise
-        except Exception as error:
+        except RAISED as error:
             raise WorkflowError(f"{name} failed: {type(error).__name__}: {error}") from error
 
     _WALK: dict[type, Callable[..., Any]] = {

@@ -17,7 +17,7 @@ from novacron.store.processes import ProcessRecord
 from novacron.store.runs import StoredRun
 from novacron.units import parse_duration
 from novacron.workflow.clashes import refuse_clashes
-from novacron.workflow.composition import Workflow, reference
+from novacron.workflow.composition import Workflow, distinct, reference
 from novacron.workflow.nodes import VMRef, names_of
 from novacron.workflow.run.journal import Entry
 from novacron.workflow.run.progress import StepRecord, StepRecords, step_lines
@@ -150,7 +150,7 @@ class Runs(Collection[RunRecord]):
         Raises:
             WorkflowError: it has functions that no other process could find, or no VM.
         """
-        handles = list(vms)
+        handles = distinct(vms)
         if not handles:
             raise WorkflowError("the flow has no VM to run for")
         flow.check_code()

@@ -13,17 +13,19 @@ from novacron.jobs import Progress
 from novacron.workflow.composition import Workflow
 from novacron.workflow.context import Context, Location
 from novacron.workflow.kinds.base import StepKind
-from novacron.workflow.nodes import StepNode, VMRef
+from novacron.workflow.nodes import AnyNode, StepNode, VMRef, loops_of, node_at
 from novacron.workflow.paths import Path
 from novacron.workflow.references import resolved
 from novacron.workflow.run.environment import Environment
-from novacron.workflow.run.journal import Entry, Journal, finished, last, rebuilt, stored, unclear
+from novacron.workflow.run.journal import Entry, Journal, last, rebuilt, stored, unclear
 from novacron.workflow.run.run import Run
 from novacron.workflow.run.scope import Scope
 
 UNDO_DELAYS = (0.2, 1.0, 5.0)
 """Seconds before an undo is tried again after an error that may pass: a host out of reach, a busy VM, no free space."""
 TEMPORARY = (BusyError, HostConnectionError, ResourceAllocationError)
+RAISED = (Exception, SystemExit)
+"""What the code of a step or function may raise. It fails then; `sys.exit()` in it must not end the thread of the run."""
 
 
 class Branch:
@@ -36,6 +38,22 @@ class Branch:
         self.results = results if results is not None else {}
 
 
+class Results:
+    """The results of named steps, for what undoes a part: it sees those of its own VM in a loop, not those of other VMs."""
+
+    def __init__(self, flow: AnyNode, vm: VMRef) -> None:
+        self._flow, self._vm = flow, vm
+        self._found: dict[Path, dict[str, Any]] = {}
+
+    def add(self, path: Path, name: str, result: Any) -> None:
+        """Keep the result of a step."""
+        self._found.setdefault(loops_of(self._flow, path, self._vm)[-1], {})[name] = result
+
+    def seen_from(self, path: Path) -> dict[str, Any]:
+        """Return the results that a node sees: those outside of all loops, and those of the loops that it is in."""
+        return {name: value for loop in loops_of(self._flow, path, self._vm) for name, value in self._found.get(loop, {}).items()}
+
+
 class StepRunner:
     """Runs the steps of one run.
 
@@ -46,7 +64,7 @@ class StepRunner:
 
     def __init__(self, flow: Workflow, run: Run, journal: Journal, environment: Environment) -> None:
         self._flow, self._run, self._journal, self._environment = flow, run, journal, environment
-        self._results: dict[str, Any] = {}
+        self._results = Results(flow.node, run.targets[0])
         self.failed_path: Path | None = None
         self.unclear: list[Path] = []
 
@@ -54,13 +72,21 @@ class StepRunner:
         """Run a step unless it is on record as done, and return its result. Raises NovaCronError."""
         result = self._once(node, path, branch)
         if node.name:
-            branch.results[node.name] = self._results[node.name] = result
+            branch.results[node.name] = result
+            self._results.add(path, node.name, result)
         return result
 
-    @property
-    def results(self) -> dict[str, Any]:
-        """The results of all named steps so far."""
-        return dict(self._results)
+    def results(self, path: Path) -> dict[str, Any]:
+        """Return the results of the named steps so far that what undoes the node at a path sees."""
+        return self._results.seen_from(path)
+
+    def recall(self) -> None:
+        """Take the results of named steps from the journal, for a walk that only undoes."""
+        for entry in self._journal.entries():
+            if entry.event == "done":
+                node, _ = node_at(self._flow.node, entry.path, self._run.targets[0])
+                if isinstance(node, StepNode) and node.name:
+                    self._results.add(entry.path, node.name, entry.data["result"])
 
     def _once(self, node: StepNode, path: Path, branch: Branch) -> Any:
         past = last(self._journal, path, "started", "done", "failed")
@@ -90,7 +116,7 @@ class StepRunner:
             if found is None:
                 raise self.failed(path, error) from error.__cause__
             return self.done(path, found, branch)
-        except Exception as error:
+        except RAISED as error:
             failure = WorkflowError(f"{type(error).__name__}: {error}", hint="the step's own code raised this")
             raise self.failed(path, failure) from error
         return self.done(path, result, branch)
@@ -101,10 +127,21 @@ class StepRunner:
         self._run.note(path, "started", before=context.before, vm=msgspec.to_builtins(context.ref), **more)
 
     def reconciled(self, node: StepNode, began: Entry, context: Context) -> Any:
-        """Return the result of a step that was begun if it has happened, None if not. Raises NovaCronError if nobody can tell."""
+        """Return the result of a step that was begun if it has happened, None if not.
+
+        Raises:
+            NovaCronError: nobody can tell, for whatever reason: the outcome is unknown.
+        """
         context.before = began.data["before"]
         context.arguments = began.data.get("arguments", context.arguments)
-        return self._flow.kind(node.kind).reconcile(context)
+        try:
+            return self._flow.kind(node.kind).reconcile(context)
+        except NovaCronError as error:
+            error.outcome = "unknown"
+            raise
+        except RAISED as error:
+            text = f"its probe failed: {type(error).__name__}: {error}"
+            raise WorkflowError(text, outcome="unknown", hint="the step's own code raised this") from error
 
     def _probed(self, kind: StepKind | None, context: Context, error: NovaCronError) -> Any:
         """Ask whether a step of unknown outcome happened. If it did not, the error's outcome becomes "failed"."""
@@ -112,7 +149,7 @@ class StepRunner:
             return None
         try:
             found = kind.probe(context)
-        except NovaCronError:
+        except RAISED:  # still unknown
             return None
         if found is None:
             error.outcome = "failed"
@@ -122,7 +159,7 @@ class StepRunner:
         """Put a step on record as done; return its result as plain values. Raises WorkflowError if it can't be stored."""
         try:
             plain = msgspec.to_builtins(result)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             plain = None
         self._run.note(path, "done", result=plain, vm=msgspec.to_builtins(branch.location.vm))
         if plain is None and result is not None:
@@ -134,7 +171,8 @@ class StepRunner:
         self.failed_path = path if self.failed_path is None else self.failed_path
         if error.outcome == "unknown" and path not in self.unclear:
             self.unclear.append(path)
-        if not on_record and not any(e.path == path for e in finished(self._journal, path)):
+        past = self._journal.of(path)
+        if not on_record and not (past and past[-1].event == "done"):
             self._run.note(path, "failed", **stored(error))
         return error
 
@@ -168,8 +206,8 @@ class StepRunner:
         if kind.describe_undo(node.arguments) is None:
             raise WorkflowError(f"{self._flow.words(node)} can't be undone", hint="declare an undo with .undo(step)")
         context = self.context(node, path, Branch(location, Scope()), Scope())  # a cancelled run is still undone
-        started = last(self._journal, path, "started")
-        if started:
+        started = next((entry for entry in reversed(self._journal.of(path)) if entry.event == "started"), None)
+        if started:  # also from before the run was resumed
             context.before = started.data["before"]
             context.arguments = started.data.get("arguments", node.arguments)
         if interrupted:  # the hypervisor may still work on what that process asked for
