@@ -50,8 +50,7 @@ class ProcessStore(Store):
             name=f"{role} {socket.gethostname()}:{pid}".lstrip(),
         )
         with self.transaction() as connection:
-            values = {k: getattr(record, k) for k in ("id", "machine", "pid", "began", "name")}
-            connection.execute(processes.insert().values(**values, beat_at=clock(connection)))
+            connection.execute(processes.insert().values(**_columns(record), beat_at=clock(connection)))
         return record
 
     def rename(self, process: ProcessRecord, name: str) -> ProcessRecord:
@@ -62,13 +61,15 @@ class ProcessStore(Store):
             connection.execute(processes.update().where(processes.c.id == process.id).values(name=name))
         return msgspec.structs.replace(process, name=name)
 
-    def beat(self, process: str) -> None:
-        """Record a heartbeat of a process."""
+    def beat(self, process: ProcessRecord) -> None:
+        """Record a heartbeat of a process. One that was silent for so long that others removed it is stored again."""
         from novacron.store.database import clock
         from novacron.store.tables import processes
 
         with self.transaction() as connection:
-            connection.execute(processes.update().where(processes.c.id == process).values(beat_at=clock(connection)))
+            now = {"beat_at": clock(connection)}
+            if connection.execute(processes.update().where(processes.c.id == process.id).values(**now)).rowcount == 0:
+                connection.execute(processes.insert().values(**_columns(process), **now))
 
     def list(self) -> list[ProcessRecord]:
         """Return all processes, including dead ones until they are removed."""
@@ -88,6 +89,10 @@ class ProcessStore(Store):
 
         with self.transaction() as connection:
             connection.execute(processes.delete().where(processes.c.id == process))
+
+
+def _columns(process: ProcessRecord) -> dict[str, str | int]:
+    return {"id": process.id, "machine": process.machine, "pid": process.pid, "began": process.began, "name": process.name}
 
 
 def machine() -> str:

@@ -195,7 +195,10 @@ class RunStore(Store):
         """Write down how a run ended; return whether this fence was still valid."""
         with self.transaction() as connection:
             values = {"status": status, "ended_at": clock(connection), "result": result, "error": error, "wanted": None}
-            return connection.execute(runs.update().where(*_held(run_id, fence)).values(**values)).rowcount == 1
+            if connection.execute(runs.update().where(*_held(run_id, fence)).values(**values)).rowcount == 1:
+                return True
+            before = runs.c.id == run_id, runs.c.fence == fence, runs.c.ended_at.is_not(None), runs.c.status == status
+            return connection.execute(sa.select(runs.c.id).where(*before)).first() is not None  # only the answer was lost
 
     # ---- what happened in a run
 
@@ -241,15 +244,22 @@ class RunStore(Store):
                 found[r.run].append(entry)
         return found
 
-    def before(self, run_id: str) -> StoredRun | None:
-        """Return the earliest unfinished run that was asked for before this one and has a VM of it; None if there is none."""
+    def before(self, run_id: str, *, or_after: bool = False) -> StoredRun | None:
+        """Return the earliest unfinished run that was asked for before this one and has a VM of it; None if there is none.
+
+        Args:
+            run_id: the id of this run.
+            or_after: also one that was asked for after this one.
+        """
         mine, its = run_vms.alias(), run_vms.alias()
         number = sa.select(runs.c.number).where(runs.c.id == run_id).scalar_subquery()
         query = (
             runs.select()
             .join(its, its.c.run == runs.c.id)
             .join(mine, mine.c.vm == its.c.vm)
-            .where(mine.c.run == run_id, runs.c.ended_at.is_(None), runs.c.number < number)
+            .where(
+                mine.c.run == run_id, runs.c.ended_at.is_(None), runs.c.number != number if or_after else runs.c.number < number
+            )
             .order_by(runs.c.number)
             .limit(1)
         )

@@ -45,7 +45,7 @@ class ScheduledTime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _PausedError(Exception):
-    """A schedule was paused since it was read."""
+    """A schedule was paused or removed since it was read."""
 
 
 class ScheduleStore(Store):
@@ -120,6 +120,7 @@ class ScheduleStore(Store):
         *,
         run: str | None = None,
         problem: str | None = None,
+        known: bool = False,
         begin: Callable[[sa.Connection], object] = lambda connection: None,
     ) -> bool:
         """Claim a due time of a schedule. Of all processes, only one succeeds; with a run none, once the schedule is paused.
@@ -127,6 +128,7 @@ class ScheduleStore(Store):
         Args:
             run: id of the run to start.
             problem: the reason why no run is started.
+            known: whether the schedule is stored: nothing may begin once it was removed.
             begin: stores the run, in the same transaction.
 
         Returns:
@@ -137,7 +139,8 @@ class ScheduleStore(Store):
         try:
             with self.transaction() as connection:
                 connection.execute(schedule_times.insert().values(**values, at=clock(connection)))
-                if run is not None and connection.execute(paused).scalar():
+                now = connection.execute(paused).scalar() if run is not None else False
+                if now or (now is None and known):
                     raise _PausedError
                 begin(connection)
                 return True

@@ -190,7 +190,7 @@ def _check_step(node: StepNode, kinds: StepKinds) -> Any:
         return None
     try:
         kind.describe(node.arguments)
-    except (KeyError, TypeError, AttributeError) as error:
+    except Exception as error:  # noqa: BLE001 - a kind of a plugin may raise anything
         raise WorkflowError(
             f"the step {node.kind!r} lacks an argument: {error}",
             hint=f"written as {{step: {node.kind}, ...}} it has its defaults",

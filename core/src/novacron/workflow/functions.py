@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from novacron.errors import WorkflowError
@@ -138,9 +138,19 @@ def code_of(flow: Workflow) -> dict[str, str]:
 
 
 def changed_code(flow: Workflow, code: Mapping[str, str]) -> list[str]:
-    """Return the names of functions whose code is no longer what it was, or is not here."""
+    """Return the names of steps and functions whose code is no longer what it was, or is not here."""
     now = code_of(flow)
-    return sorted(name for name, fingerprint in code.items() if now.get(name) != fingerprint)
+    return sorted({name for name, fingerprint in code.items() if now.get(name) != fingerprint} | set(_missing_steps(flow)))
+
+
+def _missing_steps(flow: Workflow) -> Iterator[str]:
+    """Yield the kinds of steps that are not here, such as those of a plugin that is not installed."""
+    for node in all_nodes(flow.node):
+        if isinstance(node, StepNode):
+            try:
+                flow.kind(node.kind)
+            except WorkflowError:
+                yield node.kind
 
 
 def _code(node: AnyNode, flow: Workflow) -> dict[str, Any]:

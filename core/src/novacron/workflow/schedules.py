@@ -136,7 +136,7 @@ class Schedules(Collection[Schedule]):
         handles = distinct(vms)
         flow.check_code()
         refuse_clashes(flow, map(reference, handles) if handles else [VMRef("", "", f"a VM with the tag {tag}")])
-        problems = _problems(name, cron, timezone, misfire, handles, tag)
+        problems = _problems(name, cron, timezone, misfire, handles, tag, max_parallel)
         if problems:
             raise InvalidSpecError("invalid schedule", problems=problems)
         where = {vm.host.name: vm.host.uri for vm in handles} | {h.name: h.uri for h in flow.hosts.values()}
@@ -203,7 +203,9 @@ class Schedules(Collection[Schedule]):
             return self._store.prune(parse_duration(older_than))
 
 
-def _problems(name: str, cron: str, timezone: str, misfire: str, vms: list[Any], tag: str | None) -> list[SpecProblem]:
+def _problems(
+    name: str, cron: str, timezone: str, misfire: str, vms: list[Any], tag: str | None, max_parallel: int
+) -> list[SpecProblem]:
     from croniter import croniter
 
     problems = []
@@ -217,6 +219,8 @@ def _problems(name: str, cron: str, timezone: str, misfire: str, vms: list[Any],
         problems.append(SpecProblem("timezone", timezone, "a name such as Europe/Berlin"))
     if misfire not in ("skip", "once", "all"):
         problems.append(SpecProblem("misfire", misfire, "'skip', 'once' or 'all'"))
+    if max_parallel < 1:
+        problems.append(SpecProblem("max_parallel", str(max_parallel), "a whole number of at least 1"))
     if bool(vms) == (tag is not None):
         problems.append(SpecProblem("vms", str(len(vms)), "VMs, or a tag"))
     return problems

@@ -217,7 +217,12 @@ class DurableEngine:
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(f"run {new.id}: {self._end_at_once(new.id, active)}")
             raise
-        return waited(active.run) if wait else active.run
+        return waited(active.run, lambda: self._keep_cancelled(new.id)) if wait else active.run
+
+    def _keep_cancelled(self, run_id: str) -> None:
+        """Put on record that a run is cancelled. Whoever continues it then undoes it, should this process end before that."""
+        with suppress(NovaCronError):
+            self.runs.want(run_id, "cancel")
 
     def _end_at_once(self, run_id: str, active: ActiveRun | None) -> str:
         """Cancel a run that Ctrl-C met while it began; return its status. Otherwise a worker would continue it later."""
@@ -288,6 +293,7 @@ class DurableEngine:
                 hint="check whether the finished steps still fit; then resume it with accept_changes",
             )
         if known.ended_at is not None:
+            self._check_alone(known)
             fence = self.runs.reopen(known, "undo" if undo else "resume", process.id, self.executor)
         else:  # also a run that this process has just lost: it must not be given back any more
             fence = self.runs.claim(known, process.id, self.executor)
@@ -312,6 +318,17 @@ class DurableEngine:
                 hint=f"novacron run show {known.id} shows its progress",
             )
 
+    def _check_alone(self, known: StoredRun) -> None:
+        """Make sure that no later run of the same VM is under way: it would not wait for a run that failed before it began."""
+        other = self.runs.before(known.id, or_after=True)
+        if other is not None:
+            raise InvalidStateError(
+                f"the run {known.id} can't be continued now: the run {other.id} {other.name}".rstrip()
+                + " of the same VM has not ended",
+                resource=known.id,
+                hint=f"wait for it or cancel it; novacron run show {other.id} shows its progress",
+            )
+
     def work_on(self, limit: int) -> int:
         """Claim runs from the queue and of dead processes, and begin them (for workers); return how many."""
         process = self.join("worker")
@@ -320,10 +337,11 @@ class DurableEngine:
             fence = known.fence + 1
             try:
                 flow = self.read(known.flow)
-            except NovaCronError as error:
-                self.runs.end(known.id, fence, "failed", None, stored(error))
+                active, changed = self._restore(known, flow), changed_code(flow, known.code)
+            except Exception as error:  # noqa: BLE001 - one bad row must not end a worker
+                self.runs.end(known.id, fence, "failed", None, stored(_told(error)))
                 continue
-            self._begin(known.id, self._restore(known, flow), fence, changed_code(flow, known.code))
+            self._begin(known.id, active, fence, changed)
         return len(claimed)
 
     def detach(self, run_id: str) -> None:
@@ -366,18 +384,27 @@ class DurableEngine:
     def _conduct(self, run_id: str, active: ActiveRun, fence: int, changed: list[str]) -> None:
         journal: StoredJournal | None = None
         try:
-            journal = StoredJournal(self.runs, run_id, fence, self.executor, self.patience)
-            outcome = self._walk(run_id, active, fence, journal, changed)
+            try:
+                journal = StoredJournal(self.runs, run_id, fence, self.executor, self.patience)
+                outcome = self._walk(run_id, active, fence, journal, changed)
+            except NovaCronError:
+                raise
+            except Exception as defect:  # noqa: BLE001 - another process would meet it again, and so without end
+                outcome = Outcome("failed", None, _told(defect))
             error = stored(outcome.error) if isinstance(outcome.error, NovaCronError) else None
             if not self.patience.call(self.runs.end, run_id, fence, outcome.status, outcome.result, error):
                 raise WorkflowError("another process has taken the run over", resource=run_id)
         except DetachedError:
-            self.patience.call(self.runs.release, run_id, fence, "waiting")
+            try:
+                self.patience.call(self.runs.release, run_id, fence, "waiting")
+            except NovaCronError:
+                self._lost.append(LostRun(run_id, fence, None))
             outcome = Outcome("interrupted", None, interrupted(run_id, WorkflowError("it was detached; a worker continues it")))
         except BaseException as lost:  # noqa: BLE001 - whoever waits must get an answer, and the run must be continued
             outcome = Outcome("interrupted", None, interrupted(run_id, getattr(lost, "reason", lost)))
             self._lost.append(LostRun(run_id, fence, journal.unwritten if journal else None))
-        follow(active.run, active.hosts, active.vms)
+        with suppress(Exception):  # a connection that can't be closed must not keep the end from whoever waits for it
+            follow(active.run, active.hosts, active.vms)
         self._active.pop(run_id, None)
         active.run.end(outcome.status, outcome.result, outcome.error)
         self.run_ended.set()
@@ -399,6 +426,8 @@ class DurableEngine:
         self._wait_for_turn(run_id, active)
         active.run.set_status("running")
         self.patience.call(self.runs.set_status, run_id, fence, "running")
+        if wanted == "pause":  # before its first step
+            self._do_wanted(run_id, wanted)
         token = current_run.set(run_id)
         try:
             environment = Environment(active.hosts, self._slots, lambda *call: self._record(active.actor, *call))
@@ -428,6 +457,16 @@ class DurableEngine:
             name = f"run {earlier.id} {earlier.name}".rstrip()
             active.run.set_status("waiting", f"waiting for {name} of the same VM; {who}")
             time.sleep(TURN_POLL)
+
+
+def _told(error: Exception) -> NovaCronError:
+    """Return the error of a run that can't be read or continued by this version."""
+    if isinstance(error, NovaCronError):
+        return error
+    text = f"the run can't be continued here: {type(error).__name__}: {error}"
+    return WorkflowError(
+        text, outcome="unknown", hint="it may be of another version; look at what is done, then resume or undo it"
+    )
 
 
 def _thread_of(run_id: str) -> str:

@@ -116,12 +116,18 @@ class ProcessEngine:
         return run
 
 
-def waited(run: Run) -> Run:
-    """Wait for a run's end; Ctrl-C cancels it, waits until it is undone, and is raised then."""
+def waited(run: Run, interrupted: Callable[[], object] = lambda: None) -> Run:
+    """Wait for a run's end; Ctrl-C cancels it, waits until it is undone, and is raised then.
+
+    Args:
+        run: the run.
+        interrupted: called when Ctrl-C has cancelled the run; a second Ctrl-C may end the process before all is undone.
+    """
     try:
         return settled(run)
     except KeyboardInterrupt:
         run.cancel()
+        interrupted()
         settled(run)
         raise
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -77,11 +78,15 @@ class Membership:
     def _live(self, process: ProcessRecord) -> None:
         last = time.monotonic()
         while not self._over.wait(POLL):
-            with suppress(NovaCronError):
+            try:
                 if time.monotonic() - last > HEARTBEAT:
-                    self._store.beat(process.id)
+                    self._store.beat(process)
                     last = time.monotonic()
                 self._attend()
+            except NovaCronError:
+                continue
+            except Exception:  # without this thread, others take the process for dead and its runs over
+                logging.getLogger(__name__).exception("the heartbeat of %s", process.name)
 
 
 __all__ = ["HEARTBEAT", "Membership"]

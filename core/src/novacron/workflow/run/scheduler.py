@@ -119,6 +119,7 @@ class Scheduler:
             due.timestamp(),
             self._engine.executor,
             run=run_id,
+            known=bool(stored.definition),
             begin=lambda connection: self._engine.runs.create(new, within=connection),
         )
         return (run_id if began else None), None

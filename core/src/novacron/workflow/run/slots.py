@@ -6,9 +6,10 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import TYPE_CHECKING, Protocol
 
+from novacron.errors import StorageError
 from novacron.workflow.run.patience import Patience
 
 if TYPE_CHECKING:
@@ -73,18 +74,28 @@ class SharedSlots:
         self, store: MigrationSlots, process: Callable[[], str], alive: Callable[[], Collection[str]], patience: Patience
     ) -> None:
         self._store, self._process, self._alive, self._patience = store, process, alive, patience
+        self._ended = set[str]()
 
     @contextmanager
     def migrating(self, context: Context, hosts: Mapping[str, str]) -> Iterator[None]:
         """Wait until all hosts have a free slot, and hold it. The hosts and VMs that are waited for are reported."""
         migration, name = uuid.uuid4().hex, context.ref.name or context.ref.id
+        self._release()
         while full := self._patience.call(self._store.take, migration, name, hosts, self._process(), set(self._alive())):
             context.report(f"waits: {full}")
             context.wait(POLL)
         try:
             yield
         finally:
-            self._patience.call(self._store.release, migration)
+            self._ended.add(migration)
+            self._release()
+
+    def _release(self) -> None:
+        """Release the slots of migrations that have ended. While the database is away, the next migration does it."""
+        with suppress(StorageError):  # what the migration did counts, not whether its slot could be released
+            for migration in tuple(self._ended):
+                self._patience.call(self._store.release, migration)
+                self._ended.discard(migration)
 
 
 __all__ = ["LIMIT", "POLL", "LocalSlots", "SharedSlots", "Slots"]
