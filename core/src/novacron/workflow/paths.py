@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 _PART = re.compile(r"(?:/([^/~]*))?(?:~(\d+))?")
+_BOUNDARY = re.compile(r"[/~]")
 _ESCAPED = {"%": "%25", "/": "%2F", "~": "%7E"}
 
 
@@ -55,6 +56,12 @@ class Path(str):
     def is_within(self, other: Path) -> bool:
         """Whether this is the path of that node, or of something inside of it."""
         return not other or self == other or self.startswith((other + "/", other + "~"))
+
+    def around(self) -> Iterator[Path]:
+        """Yield the paths that this one is within: the outermost first, without the root, with the path itself."""
+        yield from (Path(self[: found.start()]) for found in _BOUNDARY.finditer(self) if found.start())
+        if self:
+            yield self
 
     def undoes_within(self, other: Path) -> bool:
         """Whether this node, which is within `other`, is only run to undo a part of that."""

@@ -111,8 +111,8 @@ class Interpreter:
 
     def _locate(self, prefix: Path) -> None:
         """Find where the steps left their VMs, also those that an earlier process ran."""
-        for entry in self._journal.entries():
-            if "vm" in entry.data and entry.path.is_within(prefix):
+        for entry in self._journal.within(prefix):
+            if "vm" in entry.data:
                 vm = convert(entry.data["vm"], VMRef)
                 self.location(vm).vm = vm
 

@@ -63,19 +63,25 @@ class Journal:
     executor = ""
 
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._entries = list(entries)
+        self._entries: list[Entry] = []
         self._by_path: dict[Path, list[Entry]] = defaultdict(list)
-        for entry in self._entries:
-            self._by_path[entry.path].append(entry)
+        self._within: dict[Path, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            self._add(entry)
         self._guard = threading.Lock()
+
+    def _add(self, entry: Entry) -> None:
+        self._entries.append(entry)
+        self._by_path[entry.path].append(entry)
+        for path in entry.path.around():
+            self._within[path].append(entry)
 
     def append(self, path: Path, event: Event, **data: Any) -> Entry:
         """Add an entry. Raises JournalLostError."""
         with self._guard:
             entry = Entry(number=len(self._entries), at=time.time(), path=path, event=event, data=data, executor=self.executor)
             self.keep(entry)
-            self._entries.append(entry)
-            self._by_path[path].append(entry)
+            self._add(entry)
             return entry
 
     def keep(self, entry: Entry) -> None:
@@ -85,6 +91,11 @@ class Journal:
         """Return all entries, oldest first."""
         with self._guard:
             return list(self._entries)
+
+    def within(self, path: Path) -> list[Entry]:
+        """Return the entries at and below a path, oldest first. It costs as much as there are, not as the journal has."""
+        with self._guard:
+            return list(self._within.get(path, ()) if path else self._entries)
 
     def of(self, *paths: Path) -> list[Entry]:
         """Return the entries of some paths, oldest first."""
@@ -120,15 +131,15 @@ def finished(journal: Journal, prefix: Path) -> list[Entry]:
     """Return the "done" entries at and below a path that are still to be undone, in the order in which they were done."""
     open_: dict[Path, Entry] = {}
     stuck: dict[Path, Entry] = {}
-    for entry in journal.entries():
+    resumed = [entry for entry in journal.of(ROOT) if entry.event == "resumed"] if prefix else []
+    for entry in sorted([*journal.within(prefix), *resumed], key=lambda entry: entry.number):
         if entry.event == "resumed":
             open_, stuck = dict(sorted({**stuck, **open_}.items(), key=lambda item: item[1].number)), {}
-        if not entry.path.is_within(prefix) or entry.path.undoes_within(prefix):
+        if entry.path.undoes_within(prefix):
             continue
         if entry.event == "done":
-            for inner in [p for p in open_ if p != entry.path and p.is_within(entry.path)]:
-                del open_[inner]  # what has an undo of its own covers its steps
-            open_.pop(entry.path, None)
+            for inner in {each.path for each in journal.within(entry.path)}:
+                open_.pop(inner, None)  # what has an undo of its own covers its steps
             open_[entry.path] = entry
         elif entry.event == "undone":
             open_.pop(entry.path, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -85,6 +85,7 @@ class StepRecords:
         self._flow, self._vm, self._words = flow, vm, words
         self._records: dict[Path, StepRecord] = {}
         self._number: dict[Path, int] = {}
+        self._inside: dict[Path, list[Path]] = defaultdict(list)
         self._count: Counter[str] = Counter()
         for path, node, target in steps_of(flow, vm):
             self._add(path, node, target)
@@ -129,7 +130,7 @@ class StepRecords:
             elif entry.event == "failed":  # refused before it began
                 self._change(path, status="failed", error=entry.data)
         elif entry.event == "skipped":
-            for inner in [p for p in self._records if p.is_within(path)]:
+            for inner in self._inside.get(path, ()) if path else list(self._records):
                 self._change(inner, status="skipped")
         elif entry.event in ("undoing", "undone", "undo_failed"):
             error = {"undo_error": entry.data} if entry.event == "undo_failed" else {}
@@ -144,11 +145,13 @@ class StepRecords:
         if path in self._records:
             return [path]
         known = ("done", "undoing", "undo_failed")
-        return [p for p, step in self._records.items() if p.is_within(path / "body") and step.status in known]
+        return [inner for inner in self._inside.get(path / "body", ()) if self._records[inner].status in known]
 
     def _add(self, path: Path, node: StepNode, vm: VMRef) -> None:
         self._records[path] = StepRecord(path=str(path), description=self._words(node), vm=vm.name)
         self._number[path] = len(self._records)
+        for outer in path.around():
+            self._inside[outer].append(path)
         self._count["waiting"] += 1
 
     def _change(self, path: Path, **changes: Any) -> None:
