@@ -1,5 +1,9 @@
 """Steps that are made of functions: arguments, results, undo, names; and steps of plugins."""
 
+import json
+from datetime import datetime
+from pathlib import Path
+
 import pytest
 
 from novacron import errors
@@ -118,3 +122,16 @@ def test_plugins_add_steps_by_their_names(vm):
         plugins.disable("greeter")
     with pytest.raises(AttributeError, match="no step 'greet_from_plugin'"):
         steps.greet_from_plugin  # noqa: B018
+
+
+@pytest.mark.parametrize("value", [object(), datetime(2026, 11, 27), {1: "a"}, float("nan"), b"x", {"a", "b"}, [Path("/")]])
+def test_an_argument_that_would_be_another_one_after_a_restart_is_refused(value):
+    """A resumed run reads its arguments from the database: it must not meet text where there was a time."""
+    with pytest.raises(errors.InvalidSpecError, match=r"text: got .*, allowed: what can be stored"):
+        say(text=value)
+
+
+def test_arguments_that_can_be_stored_are_those_of_a_resumed_run():
+    flow = say(text={"a": ["b", 1, 2.5, True, None, {"c": ("d",)}]})
+    again = Workflow.from_dict(json.loads(json.dumps(flow.as_dict())))
+    assert again.node.arguments == {"text": {"a": ["b", 1, 2.5, True, None, {"c": ["d"]}]}}

@@ -11,9 +11,10 @@ from novacron.plugins import hookimpl
 from novacron.store.processes import ProcessStore
 from novacron.store.runs import RunStore
 from novacron.store.tables import run_entries, runs
-from novacron.workflow import StepKind, steps
+from novacron.workflow import StepKind, parallel, steps
 from novacron.workflow.run import durable, membership
 from novacron.workflow.run.engine import waited
+from novacron.workflow.run.journal import stored
 from novacron.workflow.run.run import settled
 from novacron.workflow.run.scheduler import Scheduler
 
@@ -242,3 +243,24 @@ def test_a_schedule_that_was_removed_meanwhile_begins_nothing(site, vm, monkeypa
 def test_a_schedule_for_no_vm_at_a_time_is_refused(site, vm):
     with pytest.raises(errors.InvalidSpecError, match="max_parallel: got '0'"):
         site.fleet.schedules.add("s", steps.tag("a"), cron="0 3 * * *", vms=[vm], max_parallel=0)
+
+
+def test_the_branch_that_failed_by_itself_is_named_after_a_take_over(site, vm):
+    """The process ended once both branches had failed, one because of the other."""
+    run = site.fleet.runs.submit(parallel(steps.tag("a"), steps.tag("b")), [vm])
+    full, stopped = errors.StorageError("the pool is full"), errors.OperationCancelledError("stopped")
+    where = {"id": vm.id, "host": "one", "name": "web1"}
+    told = [
+        *((path, "started", {"before": {"values": {"tags": []}}, "vm": where}) for path in ("/0", "/1")),
+        ("/1", "failed", stored(full)),
+        ("/0", "failed", stored(stopped)),
+    ]
+    rows = [
+        {"run": run, "number": number, "at": 0.0, "path": path, "event": event, "data": data, "executor": ""}
+        for number, (path, event, data) in enumerate(told)
+    ]
+    with site.database.transaction() as connection:
+        connection.execute(run_entries.insert(), rows)
+    begin_work(site)
+    wait_for(lambda: site.engine.runs.get(run).ended_at)
+    assert "the pool is full" in site.engine.runs.get(run).error["text"]

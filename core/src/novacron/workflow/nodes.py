@@ -448,20 +448,6 @@ def node_at(node: AnyNode, path: Path, vm: VMRef) -> tuple[AnyNode, VMRef]:
     return node, vm
 
 
-def loops_of(node: AnyNode, path: Path, vm: VMRef) -> list[Path]:
-    """Return the paths of the VMs of all loops that a node is in, the outermost first, after the root."""
-    found, inside = [ROOT], ROOT
-    for part in path.parts:
-        inside = inside / part.name
-        inside = inside.attempt(part.attempt) if part.attempt else inside
-        if isinstance(node, EachNode):
-            found.append(inside)
-        node, vm = (
-            (node.body, vm) if isinstance(node, EachNode) else node.part(part.name, vm)
-        )  # one of many VMs need not be found
-    return found
-
-
 def short_name(function: str) -> str:
     """Return a function's name without its module."""
     return function.partition("#")[0].rpartition(":")[2].rpartition(".")[2]
@@ -501,7 +487,6 @@ __all__ = [
     "WhenNode",
     "Wrapper",
     "all_nodes",
-    "loops_of",
     "names_of",
     "node_at",
     "short_name",

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import inspect
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from novacron.errors import WorkflowError
+from novacron.errors import InvalidSpecError, SpecProblem, WorkflowError
 from novacron.workflow.kinds.base import StepKind
 
 if TYPE_CHECKING:
     from novacron.workflow.context import Context
+
+
+STORABLE = "what can be stored: text, numbers, True, False, None, and lists and mappings of them"
+"""What the arguments of a step are."""
 
 
 def name_of(function: Callable[..., Any]) -> str:
@@ -105,6 +110,9 @@ class FunctionKind(StepKind):
             inspect.signature(self.function).bind(None, **arguments)
         except TypeError as error:
             raise WorkflowError(f"{self.function.__name__}: {error}") from None
+        changed = [name for name, value in arguments.items() if not _same_when_stored(value)]
+        if problems := [SpecProblem(name, type(arguments[name]).__name__, STORABLE) for name in changed]:
+            raise InvalidSpecError(f"invalid step {self.function.__name__}", problems=problems)
         return arguments
 
     def describe(self, arguments: dict[str, Any]) -> str:
@@ -129,6 +137,15 @@ class FunctionKind(StepKind):
 
     def probe(self, context: Context) -> Any:
         return self.probe_function(context) if self.probe_function else None
+
+
+def _same_when_stored(value: Any) -> bool:
+    """Return whether a resumed run, which reads the value from the database, has the same one; a tuple becomes a list."""
+    if isinstance(value, list | tuple):
+        return all(map(_same_when_stored, value))
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _same_when_stored(inner) for key, inner in value.items())
+    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
 
 
 __all__ = ["Declared", "DeclaredStep", "FunctionKind", "declared", "name_of", "name_of_main"]

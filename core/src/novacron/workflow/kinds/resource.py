@@ -49,6 +49,13 @@ class ResourceStep(StepKind):
     def effect(self, context: Context) -> str:
         return self.describe(context.arguments)
 
+    def before(self, context: Context) -> dict[str, Any]:
+        asked = context.arguments
+        try:
+            return {"already": DONE[asked["kind"], asked["action"]](context.hosts[asked["host"]], asked)}
+        except NotFoundError:
+            return {"already": False}
+
     def run(self, context: Context) -> Any:
         asked = context.arguments
         RUN[asked["kind"], asked["action"]](context, context.hosts[asked["host"]], asked)
@@ -57,7 +64,7 @@ class ResourceStep(StepKind):
     def undo(self, context: Context, result: Any) -> None:
         asked = context.arguments
         work = UNDO[asked["kind"], asked["action"]][1]
-        if work is not None:
+        if work is not None and not context.before.get("already"):  # what others made or did before stays
             try:
                 work(context, context.hosts[asked["host"]], asked)
             except NotFoundError:
@@ -65,6 +72,8 @@ class ResourceStep(StepKind):
 
     def probe(self, context: Context) -> Any:
         asked = context.arguments
+        if asked["action"] == "create" and context.before.get("already"):
+            return None  # the one that is there is not ours
         done = DONE[asked["kind"], asked["action"]](context.hosts[asked["host"]], asked)
         return {"name": asked["name"]} if done else None
 

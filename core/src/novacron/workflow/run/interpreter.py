@@ -164,7 +164,7 @@ class Interpreter:
             results = list(pool.map(_here(one), node.parts(), _contexts()))
         scope.close()
         if failures:
-            raise failures[0]
+            raise min(failures, key=_was_stopped)  # the first that failed by itself
         return results
 
     def _each(self, node: EachNode, path: Path, branch: Branch) -> Any:
@@ -304,6 +304,10 @@ class Interpreter:
         OnFailureNode: _on_failure,
         ThenNode: _then,
     }
+
+
+def _was_stopped(failure: Exception) -> bool:
+    return isinstance(failure.error if isinstance(failure, Left) else failure, OperationCancelledError)
 
 
 def _by_error(vms: Iterable[VMRef], errors: Mapping[str, NovaCronError]) -> str:

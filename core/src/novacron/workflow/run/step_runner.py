@@ -13,8 +13,8 @@ from novacron.jobs import Progress
 from novacron.workflow.composition import Workflow
 from novacron.workflow.context import Context, Location
 from novacron.workflow.kinds.base import StepKind
-from novacron.workflow.nodes import AnyNode, StepNode, VMRef, loops_of, node_at
-from novacron.workflow.paths import Path
+from novacron.workflow.nodes import AnyNode, EachNode, StepNode, VMRef, node_at
+from novacron.workflow.paths import ROOT, Path
 from novacron.workflow.references import resolved
 from novacron.workflow.run.environment import Environment
 from novacron.workflow.run.journal import Entry, Journal, last, rebuilt, stored, unclear
@@ -47,11 +47,13 @@ class Results:
 
     def add(self, path: Path, name: str, result: Any) -> None:
         """Keep the result of a step."""
-        self._found.setdefault(loops_of(self._flow, path, self._vm)[-1], {})[name] = result
+        self._found.setdefault(_loops_of(self._flow, path, self._vm)[-1], {})[name] = result
 
     def seen_from(self, path: Path) -> dict[str, Any]:
         """Return the results that a node sees: those outside of all loops, and those of the loops that it is in."""
-        return {name: value for loop in loops_of(self._flow, path, self._vm) for name, value in self._found.get(loop, {}).items()}
+        return {
+            name: value for loop in _loops_of(self._flow, path, self._vm) for name, value in self._found.get(loop, {}).items()
+        }
 
 
 class StepRunner:
@@ -223,4 +225,18 @@ class StepRunner:
         return kind.undo(context, result)  # an undo can be repeated
 
 
-__all__ = ["UNDO_DELAYS", "Branch", "StepRunner"]
+def _loops_of(node: AnyNode, path: Path, vm: VMRef) -> list[Path]:
+    """Return the paths of the VMs of all loops that a node is in, the outermost first, after the root."""
+    found, inside = [ROOT], ROOT
+    for part in path.parts:
+        inside = inside / part.name
+        inside = inside.attempt(part.attempt) if part.attempt else inside
+        if isinstance(node, EachNode):
+            found.append(inside)
+        node, vm = (
+            (node.body, vm) if isinstance(node, EachNode) else node.part(part.name, vm)
+        )  # one of many VMs need not be found
+    return found
+
+
+__all__ = ["RAISED", "UNDO_DELAYS", "Branch", "Results", "StepRunner"]
