@@ -1,9 +1,11 @@
 """Locks across machines: two sites with one PostgreSQL database and state directories of their own."""
 
 import threading
+from contextlib import ExitStack
 from types import SimpleNamespace
 
 import pytest
+import sqlalchemy as sa
 
 from novacron import errors
 from novacron.site import Site
@@ -54,3 +56,41 @@ def test_a_server_that_stops_ends_no_change(sites, postgresql):
         postgresql.stop()
     postgresql.start()
     assert vm.rename("web2").name == "web2"
+
+
+def test_one_vm_may_have_more_files_than_the_server_has_connections(sites):
+    """No lock keeps a transaction open: a server may end those that last long, and an upload lasts for hours."""
+    first, second = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
+    refuse = lambda: errors.BusyError("held")  # noqa: E731
+    with ExitStack() as held:
+        for number in range(150):
+            held.enter_context(first.hold(f"file {number}", lambda: 0.0, refuse))
+        with sites[1].database.transaction() as connection:
+            states = connection.execute(sa.text("SELECT state FROM pg_stat_activity WHERE pid <> pg_backend_pid()")).scalars()
+            assert "idle in transaction" not in {*states}
+        for number in (0, 149):
+            with pytest.raises(errors.BusyError), second.hold(f"file {number}", lambda: 0.0, refuse):
+                pass
+    for number in (0, 149):
+        with second.hold(f"file {number}", lambda: 0.0, refuse):
+            pass
+
+
+def test_two_threads_of_a_site_exclude_each_other_and_one_lock_outlives_another(sites):
+    locks, other = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
+    refuse = lambda: errors.BusyError("held")  # noqa: E731
+    with locks.hold("a", lambda: 0.0, refuse):
+        with pytest.raises(errors.BusyError), locks.hold("a", lambda: 0.0, refuse):
+            pass
+        with locks.hold("b", lambda: 0.0, refuse):
+            pass
+        with pytest.raises(errors.BusyError), other.hold("a", lambda: 0.0, refuse):
+            pass
+
+
+def test_the_server_looks_after_holders_of_locks(sites):
+    """PostgreSQL itself would notice only after two hours that a machine has lost its power."""
+    locks = AdvisoryLocks(sites[0]._url, lambda: sites[0].database)
+    with locks.hold("a", lambda: 0.0, lambda: errors.BusyError("held")):
+        query = sa.text("SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE 'tcp%'")
+        assert {*locks._connection.execute(query).scalars()} == {*advisory_locks.KEEPALIVE}

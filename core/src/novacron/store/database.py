@@ -74,6 +74,15 @@ class Database:
         with _translated(), self._engine().connect() as connection:
             yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
+    def connect(self) -> sa.Connection:
+        """Return a connection whose statements are transactions of their own. The caller closes it.
+
+        Raises:
+            StorageError: as `transaction` does.
+        """
+        with _translated():
+            return self._engine().connect().execution_options(isolation_level="AUTOCOMMIT")
+
     def close(self) -> None:
         """Close all connections to the database."""
         with self._guard:
