@@ -66,6 +66,10 @@ def test_a_server_that_sends_without_end_leaves_the_disk_a_reserve(tmp_path):
             target.seek(2**30)
             target.write(b"end")
         assert (tmp_path / "sparse.raw").stat().st_size == 2**30 + 3
+        (tmp_path / "others").write_bytes(b"x" * (shutil.disk_usage(tmp_path).free - 32 * 1024))
+        with new_file(tmp_path / "web.ovf") as target:  # a small file gets what is left
+            target.write(b"x" * 4096)
+        assert (tmp_path / "web.ovf").stat().st_size == 4096
     finally:
         subprocess.run(["umount", tmp_path], check=True)
 

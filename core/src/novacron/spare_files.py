@@ -15,19 +15,23 @@ MOST_KEPT = 256 * 2**20
 """Bytes of a file system that stay free at most; of a small one, a hundredth of its size."""
 
 
+SMALL = 2**20
+"""Bytes of each file that may be of the reserve: a small file is written as long as the file system has space for it."""
+
+
 class SpareFile(io.BufferedRandom):
     """A file for writing and reading that leaves its file system a reserve. Modes are "w+" and "x+".
 
     Raises:
-        ResourceAllocationError: on writing, when only the reserve is left.
+        ResourceAllocationError: on writing, when only the reserve is left and the file is not small.
     """
 
     def __init__(self, path: str | Path, mode: str = "w+") -> None:
         super().__init__(io.FileIO(path, mode))
-        self._path, self._allowed, self._kept = Path(path), 0, 0
+        self._path, self._allowed, self._kept = Path(path), SMALL, 0
 
     def write(self, data: Any, /) -> int:
-        """Write bytes, if there is space for them beside the reserve."""
+        """Write bytes, if the file stays small, or there is space for them beside the reserve."""
         length = memoryview(data).nbytes
         if length > self._allowed:
             self._ask(length)
