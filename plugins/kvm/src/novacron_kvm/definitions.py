@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
+if TYPE_CHECKING:
+    from novacron_kvm.connection import KVMConnection
+
+PATIENCE = 30.0
+"""Seconds to wait until another process has changed a definition."""
 FLAGS = {
     "domain": ("VIR_DOMAIN_DEFINE_VALIDATE", 1_002_012),
     "network": ("VIR_NETWORK_DEFINE_VALIDATE", 7_008_000),
@@ -46,13 +52,33 @@ def redefine(connection: Any, text: str, *, like: Any = None) -> Any:
     return connection.defineXML(text)
 
 
-def change_definition(domain: Any, change: Callable[[Any], None]) -> None:
-    """Change a VM's definition for its next start, as a tree; everything else in it stays. Raises libvirtError."""
+@contextmanager
+def changing(connection: KVMConnection, domain: Any) -> Iterator[None]:
+    """Hold a VM's definition against other processes from the moment it is read until it is written back.
+
+    Without it, a process could write back what it read before another one noted a new file, and the VM would start with the old file. Jobs
+    do not lock their VM against other processes, because a VM must be stopped from anywhere while one runs. Blocks must not be nested.
+
+    Raises:
+        BusyError: another process held it for too long.
+    """
+    with connection.exclusive(f"definition of the VM {domain.UUIDString()}", PATIENCE):
+        yield
+
+
+def change_definition(connection: KVMConnection, domain: Any, change: Callable[[Any], None]) -> None:
+    """Change a VM's definition for its next start, as a tree; everything else in it stays.
+
+    Raises:
+        BusyError: another process changes the definition for too long.
+        libvirtError: libvirt refuses the definition.
+    """
     from novacron_kvm.xml.parsing import parse, serialise
 
-    root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
-    change(root)
-    redefine(domain.connect(), serialise(root))
+    with changing(connection, domain):
+        root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+        change(root)
+        redefine(domain.connect(), serialise(root))
 
 
 def _is_foreign(connection: Any, text: str, like: Any) -> bool:
@@ -68,4 +94,4 @@ def _is_foreign(connection: Any, text: str, like: Any) -> bool:
     return False
 
 
-__all__ = ["change_definition", "redefine", "validation"]
+__all__ = ["change_definition", "changing", "redefine", "validation"]

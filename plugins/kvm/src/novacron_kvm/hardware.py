@@ -8,7 +8,7 @@ import libvirt
 
 from novacron.errors import InvalidSpecError, InvalidStateError, SpecProblem
 from novacron.records.vm import VMConfiguration
-from novacron_kvm.definitions import redefine
+from novacron_kvm.definitions import changing, redefine
 from novacron_kvm.domain_capabilities import DomainCapabilities, refuse_unsupported
 from novacron_kvm.domains.states import refuse_saved
 from novacron_kvm.xml.configuration import hardware
@@ -22,6 +22,7 @@ from novacron_kvm.xml.resources import fields as resources
 
 if TYPE_CHECKING:
     from novacron.specs.vm import VMSpec, VMUpdate
+    from novacron_kvm.connection import KVMConnection
 
 SECURE = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 CPU = frozenset({"cpu_mode", "cpu_model", "cpu_features"})
@@ -50,7 +51,7 @@ def configuration(domain: Any) -> VMConfiguration:
     )
 
 
-def update_hardware(domain: Any, changes: VMUpdate) -> str | None:
+def update_hardware(connection: KVMConnection, domain: Any, changes: VMUpdate) -> str | None:
     """Change the definition of a VM, and read it back.
 
     Returns:
@@ -58,6 +59,7 @@ def update_hardware(domain: Any, changes: VMUpdate) -> str | None:
     Raises:
         InvalidSpecError: the host does not offer a value, the VM has no such device, or libvirt did not store a value.
         InvalidStateError: the VM is transient or its memory is saved.
+        BusyError: another process changes the definition for too long.
     """
     asked = changes.hardware
     if not asked:
@@ -66,15 +68,16 @@ def update_hardware(domain: Any, changes: VMUpdate) -> str | None:
     if not domain.isPersistent():
         raise InvalidStateError(f"{name!r} is transient: it has no definition that can be changed", resource=name)
     refuse_saved(domain, "change the hardware of")
-    before = domain.XMLDesc(SECURE)
-    root = parse(before)
-    arch, machine = machine_of(root)
-    spec = _as_spec(name, root, changes)
-    capabilities = DomainCapabilities.of(domain.connect(), arch, machine, root.get("type"))
-    refuse_unsupported(spec, capabilities, arch, machine, ())
-    change_hardware(root, asked, spec, platform(arch, machine))
-    redefine(domain.connect(), serialise(root))
-    _check(domain, before, changes)
+    with changing(connection, domain):
+        before = domain.XMLDesc(SECURE)
+        root = parse(before)
+        arch, machine = machine_of(root)
+        spec = _as_spec(name, root, changes)
+        capabilities = DomainCapabilities.of(domain.connect(), arch, machine, root.get("type"))
+        refuse_unsupported(spec, capabilities, arch, machine, ())
+        change_hardware(root, asked, spec, platform(arch, machine))
+        redefine(domain.connect(), serialise(root))
+        _check(domain, before, changes)
     return str(before)
 
 

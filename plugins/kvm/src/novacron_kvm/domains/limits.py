@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import libvirt
 
 from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem, UnsupportedOperationError
-from novacron_kvm.definitions import redefine
+from novacron_kvm.definitions import change_definition
 from novacron_kvm.domains.metadata import CONFIG
-from novacron_kvm.xml.parsing import parse, serialise
+from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.resources import DEVICE, DISK, MEMORY, NIC, PERIOD, QUOTAS, scheduling, set_scheduling
 
 if TYPE_CHECKING:
     from novacron.specs.disks import DiskLimits
     from novacron.specs.resources import LimitsSpec
+    from novacron_kvm.connection import KVMConnection
 
 EXCLUSIVE = {"total_bytes_sec": ("read_bytes_sec", "write_bytes_sec"), "total_iops_sec": ("read_iops_sec", "write_iops_sec")}
 UNLIMITED = (2**63 - 1) // 1024
@@ -40,9 +41,9 @@ def refuse_guarantees(vm: str, limits: LimitsSpec) -> None:
             raise UnsupportedOperationError(f"QEMU has no {name}", resource=vm, hint="give a limit, or shares")
 
 
-def apply(domain: Any, limits: LimitsSpec, place: int, undo: ExitStack) -> None:
+def apply(connection: KVMConnection, domain: Any, limits: LimitsSpec, place: int, undo: ExitStack) -> None:
     """Put limits in force, or into the definition (`place`); `undo` gets what takes each back."""
-    for tuning in _tunings(domain, limits, place):
+    for tuning in _tunings(connection, domain, limits, place):
         undo.callback(tuning.write, _before(tuning.read(place), tuning.wanted), place)
         tuning.write(tuning.wanted, place)
 
@@ -59,13 +60,13 @@ def disk_parameters(vm: str, disk: str, now: dict[str, int], limits: DiskLimits)
     return merged
 
 
-def _tunings(domain: Any, limits: LimitsSpec, place: int) -> Iterator[Tuning]:
+def _tunings(connection: KVMConnection, domain: Any, limits: LimitsSpec, place: int) -> Iterator[Tuning]:
     given = limits.model_dump(exclude_unset=True)
     memory = {theirs: (given[ours] or UNLIMITED * 1024) // 1024 for ours, theirs in MEMORY.items() if ours in given}
     if memory:
         yield Tuning(domain.memoryParameters, domain.setMemoryParameters, memory)
     if {"cpu_shares", "cpu_period_us", *QUOTAS} & given.keys():
-        read, write = _scheduler(domain, place)
+        read, write = _scheduler(connection, domain, place)
         yield Tuning(read, write, _scheduling(domain.name(), read(place), given))
     if io := _io(limits):
         yield Tuning(domain.blkioParameters, domain.setBlkioParameters, io)
@@ -89,7 +90,9 @@ def _tunings(domain: Any, limits: LimitsSpec, place: int) -> Iterator[Tuning]:
         yield Tuning(_of(domain.interfaceParameters, mac.lower()), _of(domain.setInterfaceParameters, mac.lower()), wanted)
 
 
-def _scheduler(domain: Any, place: int) -> tuple[Callable[[int], dict[str, Any]], Callable[[dict[str, Any], int], Any]]:
+def _scheduler(
+    connection: KVMConnection, domain: Any, place: int
+) -> tuple[Callable[[int], dict[str, Any]], Callable[[dict[str, Any], int], Any]]:
     """Return what reads and what writes the parameters of CPU.
 
     The kernel refuses a part of a VM more than the whole at any moment: limits that change are lifted first. libvirt's own calls want a
@@ -108,9 +111,7 @@ def _scheduler(domain: Any, place: int) -> tuple[Callable[[int], dict[str, Any]]
         return parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
 
     def write(parameters: dict[str, Any], _: int) -> None:
-        root = definition()
-        set_scheduling(root, parameters)
-        redefine(domain.connect(), serialise(root))
+        change_definition(connection, domain, lambda root: set_scheduling(root, parameters))
 
     return lambda _: scheduling(definition()), write
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import libvirt
 
+from novacron_kvm.definitions import changing
 from novacron_kvm.xml.facts import VMFacts
 from novacron_kvm.xml.parsing import NAMESPACE, parse
+
+if TYPE_CHECKING:
+    from novacron_kvm.connection import KVMConnection
 
 BOTH = libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_AFFECT_LIVE
 CONFIG, LIVE = libvirt.VIR_DOMAIN_AFFECT_CONFIG, libvirt.VIR_DOMAIN_AFFECT_LIVE
@@ -45,9 +49,22 @@ def facts_of(domain: Any) -> VMFacts:
     return VMFacts.read(parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE if domain.isPersistent() else 0)))
 
 
+def change_facts(connection: KVMConnection, domain: Any, before: VMFacts, after: VMFacts) -> None:
+    """Apply a change of facts to those that a VM has now: what another process has changed since `before` was read stays.
+
+    Raises:
+        BusyError: another process changes the definition for too long.
+    """
+    with changing(connection, domain):
+        now = facts_of(domain)
+        merged = now.merged(before, after)
+        if merged != now:
+            set_facts(domain, merged)
+
+
 def set_facts(domain: Any, facts: VMFacts) -> None:
-    """Store NovaCron's own facts about a VM in all definitions that it has."""
+    """Store NovaCron's own facts about a VM in all definitions that it has. The caller holds them with `changing`."""
     set_element(domain, "novacron", NAMESPACE, facts.plain_element())
 
 
-__all__ = ["element", "facts_of", "set_element", "set_facts", "where"]
+__all__ = ["change_facts", "element", "facts_of", "set_element", "set_facts", "where"]

@@ -10,7 +10,7 @@ import libvirt
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
 from novacron_kvm.definitions import change_definition, redefine
-from novacron_kvm.domains.metadata import facts_of, set_facts, where
+from novacron_kvm.domains.metadata import change_facts, facts_of, where
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
 from novacron_kvm.hardware import update_hardware
@@ -49,9 +49,9 @@ def update_vm(connection: KVMConnection, vm: str, changes: VMUpdate, set_memory:
     with translated(resource=domain.name()):
         if changes.autostart and secret_names(domain):
             raise unfit("autostart", "true", NO_AUTOSTART)
-        before = update_hardware(domain, changes)
+        before = update_hardware(connection, domain, changes)
         try:
-            _update_at_once(domain, changes, set_memory)
+            _update_at_once(connection, domain, changes, set_memory)
         except BaseException:
             if before is not None:
                 redefine(domain.connect(), before)
@@ -59,20 +59,21 @@ def update_vm(connection: KVMConnection, vm: str, changes: VMUpdate, set_memory:
     return vm_record(connection, domain)
 
 
-def _update_at_once(domain: Any, changes: VMUpdate, set_memory: SetMemory) -> None:
+def _update_at_once(connection: KVMConnection, domain: Any, changes: VMUpdate, set_memory: SetMemory) -> None:
     """Change the fields that apply without a restart."""
     live = bool(domain.isActive())
     scope = where(domain)
     if changes.description is not None:
         domain.setMetadata(libvirt.VIR_DOMAIN_METADATA_DESCRIPTION, changes.description or None, None, None, scope)
     if changes.tags is not None or changes.metadata is not None:
-        set_facts(domain, facts_of(domain).with_labels(changes.tags, changes.metadata))
+        own = facts_of(domain)
+        change_facts(connection, domain, own, own.with_labels(changes.tags, changes.metadata))
     if changes.autostart is not None:
         domain.setAutostart(int(changes.autostart))
     if changes.vcpus is not None:
         if not live and changes.vcpus > domain.vcpusFlags(libvirt.VIR_DOMAIN_VCPU_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM):
             count = changes.vcpus
-            change_definition(domain, lambda root: set_vcpus(root, count))
+            change_definition(connection, domain, lambda root: set_vcpus(root, count))
         domain.setVcpusFlags(changes.vcpus, scope)
     if changes.memory is not None:
         set_memory(domain.UUIDString(), changes.memory, live, bool(domain.isPersistent()))

@@ -15,7 +15,7 @@ from novacron.jobs import Job
 from novacron.records.vm import VM
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.metadata import change_facts, facts_of
 from novacron_kvm.domains.states import refuse_saved, refuse_snapshots
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.records import vm_record
@@ -109,14 +109,14 @@ def _move(connection: KVMConnection, vm: str, name: str, pool_name: str, job: Jo
                 job.raise_if_cancelled()
                 back = partial(_keep_file, connection, domain.UUIDString(), name, before)
                 undo.callback(connection.ensure_undone, back, f"the new file of the disk {name!r}")
-                set_defined_disk_file(conn, domain, name, there)
+                set_defined_disk_file(connection, conn, domain, name, there)
                 _refuse_started(domain, name, before.path)  # after: whoever starts the VM from now on starts it with the copy
         undo.pop_all()
     connection.resumable(partial(_use_copy, connection, vm, name, before, there))
 
 
 def _keep_file(connection: KVMConnection, vm: str, name: str, volume: Volume, conn: Any) -> None:
-    set_defined_disk_file(conn, connection.domain(vm, conn), name, volume)
+    set_defined_disk_file(connection, conn, connection.domain(vm, conn), name, volume)
 
 
 def _refuse_started(domain: Any, target: str, path: str) -> None:
@@ -166,7 +166,7 @@ def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, the
     with the VM.
     """
     domain = connection.domain(vm, conn)
-    set_defined_disk_file(conn, domain, name, there)
+    set_defined_disk_file(connection, conn, domain, name, there)
     own = facts_of(domain)
     if before.path == there.path or not {before.path, there.path} & {*own.made}:
         return
@@ -181,7 +181,7 @@ def _use_copy(connection: KVMConnection, vm: str, name: str, before: Volume, the
             needed = {before.path}
         if before.path in own.made:
             left = own if before.path in needed else own.without_files([before.path])
-            set_facts(domain, left.with_files([there.path]))
+            change_facts(connection, domain, own, left.with_files([there.path]))
         volume = find_path(conn, before.path)
         if volume is not None and before.path not in needed:
             volume.delete(0)

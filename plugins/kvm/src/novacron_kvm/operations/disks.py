@@ -24,9 +24,10 @@ from novacron.records.disks import Disk
 from novacron.records.vm import VM
 from novacron.units import exact_size
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import changing
 from novacron_kvm.domains.devices import plug, unplug, update
 from novacron_kvm.domains.limits import disk_parameters
-from novacron_kvm.domains.metadata import facts_of, set_facts, where
+from novacron_kvm.domains.metadata import change_facts, facts_of, where
 from novacron_kvm.domains.states import refuse_saved, refuse_suspended_since_migration
 from novacron_kvm.errors import mapped, translated
 from novacron_kvm.inventory.disk_sizes import sized
@@ -96,15 +97,17 @@ class KVMDisks:
             before = facts_of(domain)
             if file.path and (file.made or spec.encryption):
                 own = before.with_files([file.path]) if file.made else before
-                set_facts(domain, own.with_secret(file.path, spec.encryption) if spec.encryption else own)
+                own = own.with_secret(file.path, spec.encryption) if spec.encryption else own
+                change_facts(self._connection, domain, before, own)
                 undo.callback(
                     self._connection.ensure_undone,
-                    partial(self._restore_facts, domain.UUIDString(), before),
+                    partial(self._restore_facts, domain.UUIDString(), own, before),
                     f"the note that {file.path} is a file of {domain.name()!r}",
                 )
             plugged = partial(_is_plugged, target)
             undo.callback(keep_if_done, self._connection, undo, domain.UUIDString(), plugged, f"the file of the disk {target!r}")
-            plug(domain, element)
+            with changing(self._connection, domain):
+                plug(domain, element)
             undo.pop_all()
             return self._record(domain, target)
 
@@ -126,7 +129,7 @@ class KVMDisks:
             own = facts_of(domain)
             if record.source in own.secrets:
                 forget_secret(conn, str(record.source))
-            set_facts(domain, own.without_files([record.source or ""]))
+            change_facts(self._connection, domain, own, own.without_files([record.source or ""]))
             return vm_record(self._connection, domain)
 
     @hookimpl
@@ -214,8 +217,8 @@ class KVMDisks:
         """Write a disk's own file into its backing file, which the VM uses from then on."""
         return commit_disk(self._connection, vm, disk, job)
 
-    def _restore_facts(self, vm: str, facts: VMFacts, conn: Any) -> None:
-        set_facts(self._connection.domain(vm, conn), facts)
+    def _restore_facts(self, vm: str, own: VMFacts, before: VMFacts, conn: Any) -> None:
+        change_facts(self._connection, self._connection.domain(vm, conn), own, before)
 
     def _record(self, domain: Any, target: str) -> Disk:
         root = parse(domain.XMLDesc(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import libvirt
@@ -58,7 +59,7 @@ class KVMResources:
             if place == LIVE and count > most:
                 raise _bad(vm, "count", count, f"at most {most} while it runs; set a higher vcpus_max and start it again")
             if place == CONFIG and count > most:
-                change_definition(domain, lambda root: set_vcpus(root, count))
+                change_definition(self._connection, domain, lambda root: set_vcpus(root, count))
             domain.setVcpusFlags(count, place)
 
         return self._change(vm, live, persistent, change)
@@ -78,7 +79,7 @@ class KVMResources:
                 allowed = f"at most {total} while it runs; set a higher memory_max, or max_memory, and start it again"
                 raise _bad(vm, "size", size, allowed)
             elif size > total:
-                change_definition(domain, lambda root: set_memory(root, size))
+                change_definition(self._connection, domain, lambda root: set_memory(root, size))
             elif most:
                 _unplug(domain, place, size)
             domain.setMemoryFlags(size // 1024, place)
@@ -131,7 +132,8 @@ class KVMResources:
     def limits_set(self, vm: str, limits: LimitsSpec, live: bool, persistent: bool) -> Resources:
         """Set shares and limits through the host's control groups, QEMU (disks) and queueing disciplines (NICs)."""
         tuning.refuse_guarantees(vm, limits)
-        return self._change(vm, live, persistent, lambda domain, place, undo: tuning.apply(domain, limits, place, undo))
+        apply = partial(tuning.apply, self._connection)
+        return self._change(vm, live, persistent, lambda domain, place, undo: apply(domain, limits, place, undo))
 
     def _change(self, vm: str, live: bool, persistent: bool, change: Change) -> Resources:
         """Change the definition, then what is in force, for that fails more easily; either all is done or nothing."""

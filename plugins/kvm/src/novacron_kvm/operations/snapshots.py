@@ -27,6 +27,7 @@ from novacron.plugins import hookimpl
 from novacron.records.snapshots import Checkpoint, Snapshot
 from novacron.records.vm import VM, Status
 from novacron_kvm.connection import KVMConnection
+from novacron_kvm.definitions import changing
 from novacron_kvm.domains.metadata import facts_of, set_facts
 from novacron_kvm.domains.snapshots import is_current, snapshots_of
 from novacron_kvm.domains.states import STOPPED, refuse_saved, refuse_suspended_since_migration, require_status
@@ -154,14 +155,15 @@ class KVMSnapshots:
                 if external.is_external(parse(found.getXMLDesc(0))):
                     external.revert(self._connection, conn, domain, found, job)
                 else:
-                    own = facts_of(domain)
                     disks = definition_then(parse(found.getXMLDesc(0))).iterfind("devices/disk")
                     refuse_disks_in_use(self._connection, conn, domain.name(), disks, but=domain.UUIDString())
                     if domain.state()[0] != libvirt.VIR_DOMAIN_RUNNING:
                         external.power_off(domain)
                     provide_secrets(self._connection.secrets, conn, secret_names(domain))
-                    domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
-                    set_facts(domain, own)  # of now: which files go with it, above all
+                    with changing(self._connection, domain):
+                        own = facts_of(domain)
+                        domain.revertToSnapshot(found, libvirt.VIR_DOMAIN_SNAPSHOT_REVERT_FORCE)
+                        set_facts(domain, own)  # of now: which files go with it, above all
                 forget_completed(domain)  # another QEMU runs than the one that came by a migration
         return vm_record(self._connection, self._connection.domain(vm))
 

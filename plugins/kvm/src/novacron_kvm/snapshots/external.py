@@ -25,15 +25,17 @@ from novacron.errors import (
 )
 from novacron.jobs import Job
 from novacron.records.vm import VM
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.definitions import changing
+from novacron_kvm.domains.metadata import change_facts, facts_of
 from novacron_kvm.jobs import block_jobs
 from novacron_kvm.jobs.domain_jobs import job_progress
 from novacron_kvm.jobs.lost_answers import keep_if_done
 from novacron_kvm.snapshots.merging import definition_then, disk_files, merge_unneeded
 from novacron_kvm.snapshots.metadata import forget
 from novacron_kvm.storage.busy_pools import refresh_if_free
-from novacron_kvm.storage.copies import overlay, own_disks, set_disk_file, volume_of
+from novacron_kvm.storage.copies import overlay, own_disks, set_defined_disk_file, set_disk_file, volume_of
 from novacron_kvm.storage.disk_users import refuse_disks_in_use, refuse_written_image
 from novacron_kvm.storage.image_content import format_of
 from novacron_kvm.storage.luks import refuse_encrypted
@@ -67,11 +69,11 @@ def take(
     formats = {text_of(e, "target/@dev") or "": format_of(e) for e in own_disks(live)}
     label = f"{domain.UUIDString()}.{spec.name}"
     before = facts_of(domain)
-    own = before
+    own, overlays = before, dict[str, Volume]()
     root = asked(spec)
     disks = etree.SubElement(root, "disks")
     with ExitStack() as undo:
-        undo.callback(_restore_facts, domain, before)
+        undo.callback(lambda: _restore_facts(connection, domain, own, before))
         kept = _pool_of(next(iter(volumes.values())))
         if memory:
             saved = f"{unique(label)}.memory"  # another process may be taking a snapshot of that name
@@ -87,7 +89,7 @@ def take(
             disk = etree.SubElement(disks, "disk", name=target, snapshot="external" if target in volumes else "no")
             if target in volumes:
                 base = str(volumes[target].path())
-                above = _new_overlay(
+                overlays[target] = _new_overlay(
                     connection,
                     volumes[target],
                     record.name,
@@ -96,12 +98,13 @@ def take(
                     formats[target],
                     undo,
                     written=bool(domain.isActive()),
-                ).path
+                )
+                above = overlays[target].path
                 disk.set("type", "file")
                 etree.SubElement(disk, "driver", type="qcow2")
                 etree.SubElement(disk, "source", file=above)
                 own = own.with_overlay(base, above)
-        set_facts(domain, own)  # before: whatever happens now, what is made is known
+        change_facts(connection, domain, before, own)  # before: whatever happens now, what is made is known
         job.raise_if_cancelled()
         # libvirt would make the overlays for all the world to read
         flags = (
@@ -119,7 +122,9 @@ def take(
         with job_progress(connection, record.id, job, "saving memory and disks" if memory else "freezing disks"):
             snapshot = domain.snapshotCreateXML(serialise(root), flags)
         undo.pop_all()
-        return snapshot
+    for target, volume in overlays.items():  # another process may have written back a definition that it read before
+        set_defined_disk_file(connection, conn, domain, target, volume)
+    return snapshot
 
 
 def _has_snapshot(name: str, domain: Any) -> bool:
@@ -145,7 +150,7 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
     if memory and find_path(conn, memory) is None:
         raise SnapshotError(f"the memory of the snapshot {snapshot.getName()!r} is gone: {memory}", resource=name)
     before = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
-    own = facts_of(domain)
+    own = noted = facts_of(domain)
     formats = {text_of(e, "target/@dev") or "": format_of(e) for e in own_disks(definition)}
     with ExitStack() as undo:
         disks = {}
@@ -171,7 +176,9 @@ def revert(connection: KVMConnection, conn: Any, domain: Any, snapshot: Any, job
             lambda again: again.defineXMLFlags(before, libvirt.VIR_DOMAIN_DEFINE_VALIDATE),
             f"the new definition of {name!r}",
         )
-        conn.defineXMLFlags(_on(definition, disks, own), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        with changing(connection, domain):
+            own = facts_of(domain).merged(noted, own)
+            conn.defineXMLFlags(_on(definition, disks, own), libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
         if memory:
             stored = parse(conn.saveImageGetXMLDesc(memory, libvirt.VIR_DOMAIN_SAVE_IMAGE_XML_SECURE))
             state = libvirt.VIR_DOMAIN_SAVE_PAUSED if text_of(root, "state") == "paused" else libvirt.VIR_DOMAIN_SAVE_RUNNING
@@ -198,7 +205,7 @@ def power_off(domain: Any) -> None:
 def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterable[Any], job: Job[Any]) -> None:
     """Delete external snapshots, then merge what they kept apart."""
     end_interrupted_jobs(domain, job)
-    own = facts_of(domain)
+    own = before = facts_of(domain)
     files, names = set[str](), set[str]()
     for snapshot in snapshots:
         name, root = snapshot.getName(), parse(snapshot.getXMLDesc(0))
@@ -211,14 +218,14 @@ def delete(connection: KVMConnection, conn: Any, domain: Any, snapshots: Iterabl
         if memory := text_of(root, "memory/@file"):
             files.add(memory)
         names.add(name)
-    set_facts(domain, own)  # first, so that the next call can continue an interrupted merge
+    change_facts(connection, domain, before, own)  # first, so that the next call can continue an interrupted merge
     forget(domain, names)
     for path in files:
         volume = find_path(conn, path)
         if volume is not None:
             volume.delete(0)
     if files:
-        set_facts(domain, own.without_files(files))
+        change_facts(connection, domain, own, own.without_files(files))
     _merge_after(connection, domain, job, f"{', '.join(sorted(names))} is deleted")
 
 
@@ -262,10 +269,10 @@ def refuse_impossible(connection: KVMConnection, conn: Any, domain: Any, record:
         raise SnapshotError(f"{record.name!r} has no disk to keep a snapshot of", resource=record.name, hint="attach a disk")
 
 
-def _restore_facts(domain: Any, own: VMFacts) -> None:
+def _restore_facts(connection: KVMConnection, domain: Any, own: VMFacts, before: VMFacts) -> None:
     try:
-        set_facts(domain, own)
-    except libvirt.libvirtError:
+        change_facts(connection, domain, own, before)
+    except (BusyError, libvirt.libvirtError):
         pass  # the VM or the connection is gone; facts of files that never came to be do no harm
 
 

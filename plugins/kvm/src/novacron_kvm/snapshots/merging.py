@@ -18,7 +18,7 @@ import libvirt
 from novacron.errors import StorageError
 from novacron.jobs import Job
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.metadata import change_facts, facts_of
 from novacron_kvm.domains.snapshots import snapshots_of
 from novacron_kvm.jobs.block_jobs import end_interrupted_jobs, run_block_job
 from novacron_kvm.jobs.lost_vms import tell_if_vm_ended
@@ -133,7 +133,7 @@ def _merge_all(connection: KVMConnection, vm: str, job: Job[Any], conn: Any) -> 
     gone = {*own.chain} - there
     if gone:
         deleted = {path for path in gone if find_path(conn, path) is None}
-        set_facts(domain, own.without_files(deleted).changed(chain=tuple(sorted(there))))
+        change_facts(connection, domain, own, own.without_files(deleted).changed(chain=tuple(sorted(there))))
 
 
 def _look(conn: Any, domain: Any) -> Files:
@@ -213,7 +213,8 @@ def _merge(connection: KVMConnection, conn: Any, domain: Any, files: Files, path
 
 
 def _define_disk_file(connection: KVMConnection, vm: str, target: str, path: str, conn: Any) -> None:
-    set_defined_disk_file(conn, connection.domain(vm, conn), target, volume_record(connection.name, existing_volume(conn, path)))
+    volume = volume_record(connection.name, existing_volume(conn, path))
+    set_defined_disk_file(connection, conn, connection.domain(vm, conn), target, volume)
 
 
 def _rename_in_snapshots(vm: str, old: str, new: str, conn: Any) -> None:

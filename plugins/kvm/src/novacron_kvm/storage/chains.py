@@ -14,7 +14,7 @@ from novacron.jobs import Job
 from novacron.records.disks import Disk
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.metadata import change_facts, facts_of
 from novacron_kvm.domains.states import refuse_saved, refuse_snapshots, refuse_suspended_since_migration
 from novacron_kvm.errors import translated
 from novacron_kvm.inventory.disk_sizes import sized
@@ -84,13 +84,13 @@ def _after_pull(connection: KVMConnection, vm: str, disk: str, path: str, conn: 
 def _after_commit(connection: KVMConnection, vm: str, disk: str, base: Volume, overlay: str, conn: Any) -> Disk:
     """Let the definition name the base file too, and delete the overlay if it was made for the VM."""
     domain = connection.domain(vm, conn)
-    set_defined_disk_file(conn, domain, disk, base)
+    set_defined_disk_file(connection, conn, domain, disk, base)
     own = facts_of(domain)
     if overlay in own.made:
         volume = find_path(conn, overlay)
         if volume is not None:
             volume.delete(0)
-        set_facts(domain, own.without_files([overlay]))
+        change_facts(connection, domain, own, own.without_files([overlay]))
     return _record(connection, domain, disk)
 
 

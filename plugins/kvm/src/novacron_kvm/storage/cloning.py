@@ -11,8 +11,9 @@ import libvirt
 from novacron.errors import AlreadyExistsError, InvalidSpecError, InvalidStateError, SpecProblem, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.vm import VM
+from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.definitions import redefine
+from novacron_kvm.definitions import changing, redefine
 from novacron_kvm.domains.metadata import facts_of
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
@@ -76,23 +77,26 @@ def _refuse_unshareable(domain: Any, disks: list[Any]) -> None:
 
 def _go_on_above(connection: KVMConnection, conn: Any, domain: Any, undo: ExitStack) -> None:
     """Let the original go on in files of its own too: what it wrote into the shared ones would spoil the clone."""
-    root = parse(domain.XMLDesc(SECURE))
-    before = serialise(root)
-    files = []
-    for element in own_disks(root):
+    own = dict[str, Volume]()
+    for element in own_disks(parse(domain.XMLDesc(SECURE))):
         volume = volume_of(conn, element)
         number = 1
         pool = volume.storagePoolLookupByVolume()
         while (name := f"{domain.name()}-{text_of(element, 'target/@dev')}.{number}.qcow2") in pool.listVolumes():
             number += 1
-        own = overlay(connection, volume, name, format_of(element), undo)
-        set_disk_file(element, own)
-        files.append(own.path)
-    VMFacts.read(root).with_files(files).write(root)
-    undo.callback(
-        connection.ensure_undone, lambda again: again.defineXMLFlags(before, 0), f"the new definition of {domain.name()!r}"
-    )
-    redefine(conn, serialise(root))
+        own[text_of(element, "target/@dev") or ""] = overlay(connection, volume, name, format_of(element), undo)
+    files = [volume.path for volume in own.values()]
+    with changing(connection, domain):
+        root = parse(domain.XMLDesc(SECURE))
+        before = serialise(root)
+        for element in own_disks(root):
+            if there := own.get(text_of(element, "target/@dev") or ""):
+                set_disk_file(element, there)
+        VMFacts.read(root).with_files(files).write(root)
+        undo.callback(
+            connection.ensure_undone, lambda again: again.defineXMLFlags(before, 0), f"the new definition of {domain.name()!r}"
+        )
+        redefine(conn, serialise(root))
     _refuse_started(domain, files)  # after: whoever starts the original from now on starts it with its own files
 
 

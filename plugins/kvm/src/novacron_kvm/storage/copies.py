@@ -14,7 +14,7 @@ from novacron.errors import AlreadyExistsError, UnsupportedOperationError
 from novacron.jobs import Job
 from novacron.records.volumes import Volume
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.definitions import redefine
+from novacron_kvm.definitions import changing, redefine
 from novacron_kvm.domains.nics import macs_in_use
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.disk_files import free_name
@@ -149,16 +149,17 @@ def set_disk_file(element: Any, volume: Volume) -> None:
         driver.set("type", volume.format)
 
 
-def set_defined_disk_file(conn: Any, domain: Any, target: str, volume: Volume) -> None:
+def set_defined_disk_file(connection: KVMConnection, conn: Any, domain: Any, target: str, volume: Volume) -> None:
     """Let a VM's persistent definition use a volume as the disk `target`, if it does not yet."""
     if not domain.isPersistent():
         return
-    root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
-    element = next((e for e in own_disks(root) if text_of(e, "target/@dev") == target), None)
-    if element is None or disk_record(element).source == volume.path:
-        return
-    set_disk_file(element, volume)
-    redefine(conn, serialise(root))
+    with changing(connection, domain):
+        root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
+        element = next((e for e in own_disks(root) if text_of(e, "target/@dev") == target), None)
+        if element is None or disk_record(element).source == volume.path:
+            return
+        set_disk_file(element, volume)
+        redefine(conn, serialise(root))
 
 
 def give_own_identity(connection: KVMConnection, conn: Any, root: Any, name: str, made_files: list[str]) -> None:

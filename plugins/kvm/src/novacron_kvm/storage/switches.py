@@ -19,7 +19,7 @@ import libvirt
 
 from novacron.errors import DiskLockedError
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.domains.metadata import facts_of, set_facts
+from novacron_kvm.domains.metadata import change_facts, facts_of
 from novacron_kvm.errors import translated
 from novacron_kvm.jobs.lost_vms import is_lost, lost_error
 from novacron_kvm.jobs.switch_marks import mark, unmark
@@ -47,7 +47,7 @@ def switching(connection: KVMConnection, domain: Any, target: str, path: str) ->
         if there.isPersistent():
             facts, noted = facts_of(there), True
             mark(there)
-            set_facts(there, facts.changed(switching={**facts.switching, target: path}))
+            change_facts(connection, there, facts, facts.changed(switching={**facts.switching, target: path}))
 
     try:
         yield note
@@ -77,10 +77,10 @@ def settle_switches(connection: KVMConnection, vm: str) -> None:
             return
         for target, path in facts_of(domain).switching.items():
             if _in_use(connection, conn, domain, path):
-                _note_switched(domain, target)
+                _note_switched(connection, domain, target)
                 raise lost_error(domain.name())
             _choose_file(connection, conn, domain, target, path)
-            _forget(domain, target)
+            _forget(connection, domain, target)
 
 
 def _end_switch(connection: KVMConnection, vm: str, target: str, path: str, switched: bool, conn: Any) -> None:
@@ -88,10 +88,10 @@ def _end_switch(connection: KVMConnection, vm: str, target: str, path: str, swit
     domain = conn.lookupByUUIDString(vm)
     if not is_lost(domain):
         if switched:  # before the note goes: this process may die between the two
-            set_defined_disk_file(conn, domain, target, volume_record(connection.name, existing_volume(conn, path)))
-        _forget(conn.lookupByUUIDString(vm), target)
+            set_defined_disk_file(connection, conn, domain, target, volume_record(connection.name, existing_volume(conn, path)))
+        _forget(connection, conn.lookupByUUIDString(vm), target)
     elif _in_use(connection, conn, domain, path):
-        _note_switched(domain, target)
+        _note_switched(connection, domain, target)
 
 
 def _in_use(connection: KVMConnection, conn: Any, domain: Any, path: str) -> bool:
@@ -112,22 +112,27 @@ def _choose_file(connection: KVMConnection, conn: Any, domain: Any, target: str,
     if old.path() == new.path():
         return
     if target in facts_of(domain).switched or _changed_at(new) - _changed_at(old) > TOGETHER:
-        set_defined_disk_file(conn, domain, target, volume_record(connection.name, new))
+        set_defined_disk_file(connection, conn, domain, target, volume_record(connection.name, new))
 
 
 def _changed_at(volume: Any) -> float:
     return float(text_of(parse(volume.XMLDesc(0)), "target/timestamps/mtime") or 0)
 
 
-def _note_switched(domain: Any, target: str) -> None:
+def _note_switched(connection: KVMConnection, domain: Any, target: str) -> None:
     facts = facts_of(domain)
-    set_facts(domain, facts.changed(switched=tuple(sorted({*facts.switched, target}))))
+    change_facts(connection, domain, facts, facts.changed(switched=tuple(sorted({*facts.switched, target}))))
 
 
-def _forget(domain: Any, target: str) -> None:
+def _forget(connection: KVMConnection, domain: Any, target: str) -> None:
     facts = facts_of(domain)
     left = {name: path for name, path in facts.switching.items() if name != target}
-    set_facts(domain, facts.changed(switching=left, switched=tuple(name for name in facts.switched if name != target)))
+    change_facts(
+        connection,
+        domain,
+        facts,
+        facts.changed(switching=left, switched=tuple(name for name in facts.switched if name != target)),
+    )
     if not left:
         unmark(domain)
 

@@ -65,6 +65,21 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
         """Return these facts with some of them replaced."""
         return msgspec.structs.replace(self, **fields)
 
+    def merged(self, before: VMFacts, after: VMFacts) -> VMFacts:
+        """Return these facts with what changed from `before` to `after`: what others have changed meanwhile stays.
+
+        Example:
+            >>> before = VMFacts(made=("/pool/a",))
+            >>> VMFacts(made=("/pool/a", "/pool/b")).merged(before, before.with_files(["/pool/c"])).made
+            ('/pool/a', '/pool/b', '/pool/c')
+        """
+        if self == before:
+            return after
+        lists = {name: _merged(name, self, before, after) for name in ("tags", "made", "chain", "switched")}
+        lists |= {name: tuple(sorted(lists[name])) for name in ("tags", "chain", "switched")}
+        maps = {name: dict(_merged(name, self, before, after)) for name in ("metadata", "secrets", "switching")}
+        return self.changed(**lists, **maps)
+
     def with_files(self, paths: Iterable[str]) -> VMFacts:
         """Note files that were made for the VM."""
         return self.changed(made=tuple(dict.fromkeys((*self.made, *paths))))
@@ -138,6 +153,15 @@ class VMFacts(msgspec.Struct, frozen=True, kw_only=True):
 def metadata_xml(facts: VMFacts) -> Markup:
     """Return the <metadata> of a new VM."""
     return element("metadata", facts.markup())
+
+
+def _merged(name: str, now: VMFacts, before: VMFacts, after: VMFacts) -> tuple[Any, ...]:
+    """Return a field of `now` without what was removed from it, and with what was added to it, between `before` and `after`."""
+    mine, old, new = (
+        tuple(held.items()) if isinstance(held := getattr(facts, name), Mapping) else held for facts in (now, before, after)
+    )
+    removed = {*old} - {*new}
+    return (*(one for one in mine if one not in removed), *(one for one in new if one not in {*old} and one not in mine))
 
 
 def _texts(value: object) -> tuple[str, ...]:
