@@ -7,6 +7,9 @@ import pytest
 
 from novacron import errors
 from novacron.testing.marked import mark
+from novacron_kvm.domains.metadata import change_facts, facts_of
+from novacron_kvm.lifecycle import deletion
+from novacron_kvm.storage.luks import provide_secrets
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(240)]
 
@@ -196,3 +199,26 @@ def test_a_volume_is_made_encrypted_and_its_secret_is_not_left_behind(lab, a):
     with pytest.raises(errors.UnsupportedOperationError, match="it is encrypted"):
         a.pools.wipe_volume("alone.img")
     a.pools.delete_volume("alone.img")
+
+
+def test_a_deletion_that_is_killed_leaves_no_secret(lab, a, monkeypatch):
+    """Once the definition is gone, nothing says which secrets belonged to the VM."""
+    vm = a.vms.create(name="killed", memory="32MiB", disks=[{"size": "8MiB"}])
+    connection, path = a.dispatcher.driver.native, vm.record.disks[0].source
+    domain, before = connection.domain(vm.id), len(secrets(lab.hosts[0]))
+    own = facts_of(domain)
+    change_facts(connection, domain, own, own.with_secret(path, "disk-key"))
+    provide_secrets(connection.secrets, connection.read, {path: "disk-key"})
+    assert len(secrets(lab.hosts[0])) == before + 1
+
+    def killed(domain, **_):
+        undefine(domain)
+        raise SystemExit
+
+    undefine = deletion.undefine
+    monkeypatch.setattr(deletion, "undefine", killed)
+    with pytest.raises(SystemExit):
+        deletion.delete_vm(connection, vm.id, keep_disks=False, force=False)
+    monkeypatch.undo()
+    assert not [text for text in secrets(lab.hosts[0]).values() if path in text and "deletes the files" not in text]
+    deletion.finish_interrupted(connection)

@@ -108,7 +108,6 @@ class _Deletion:
         made = () if self._keep_disks else self._facts.made
         with translated(resource=self._record.name), destroying(self._connection, conn, made):
             self._end(conn)
-            forget_secrets(conn, self._facts.secrets)
             if self._going is None:
                 self._going = self._choose(conn)
             for path in self._going:
@@ -135,8 +134,13 @@ class _Deletion:
                 raise
             return  # libvirt did it, and its answer was lost
         self.begun = True
+        # before the definition goes, which alone says which secrets are the VM's; the next start of a VM that stays gives them again
+        if not self._record.persistent:
+            forget_secrets(conn, self._facts.secrets)
         if self._force and domain.isActive():
             destroy(domain, check=True)
+        if self._record.persistent:
+            forget_secrets(conn, self._facts.secrets)
         made = () if self._keep_disks else self._facts.made
         note = Note(self._record.id, self._record.name, {path: deletion_notes.last_change(conn, path) or "" for path in made})
         if made:
