@@ -91,10 +91,12 @@ def using(connection: KVMConnection, conn: Any, disks: Iterable[Any], *, made: C
         volume = None if written in made else volume_of_disk(conn, disk)
         if volume is not None:
             (own if is_writable(disk) and disk.find("shareable") is None else read).add(str(volume.path()))
-    with holding(connection, own):
+    # who writes one file and reads another holds both from the beginning, in one order: another VM may read the one and write the other
+    held = own | read if own else own
+    with holding(connection, held):
         refresh_pools(conn, own)
         spare(conn, own)
-        with reading(connection, conn, read - own, written=True, held=own):
+        with reading(connection, conn, read - own, written=True, held=held):
             yield
 
 
