@@ -178,3 +178,23 @@ def test_what_another_host_of_the_fleet_uses_is_neither_taken_nor_deleted(lab, l
             for host, name in ((a, "shared-disk"), (b, "other-disk")):
                 if name in host.vms:
                     host.vms[name].delete(force=True)
+
+
+def test_the_nvram_of_a_vm_follows_it_to_another_name(lab_hosts, lab):
+    """libvirt finds it by the name. The next VM of the old name gets none of it, and takes none away."""
+    host, folder = lab_hosts[0], "/var/lib/libvirt/qemu/nvram"
+    vm = host.vms.create(name="first-name", memory="32MiB", firmware="uefi")
+    script = f"mkdir -p {folder}; printf keys > {folder}/first-name_VARS.fd; chmod 600 {folder}/first-name_VARS.fd"
+    lab.hosts[0].exec("sh", "-c", script)
+    with pytest.raises(errors.AlreadyExistsError):
+        vm.rename("first-name")
+    vm.rename("second-name")
+    there = lab.hosts[0].exec("ls", folder).stdout.split()
+    assert "second-name_VARS.fd" in there
+    assert "first-name_VARS.fd" not in there
+    assert lab.hosts[0].exec("cat", f"{folder}/second-name_VARS.fd").stdout == "keys"
+    assert lab.hosts[0].exec("stat", "-c", "%a", f"{folder}/second-name_VARS.fd").stdout.strip() == "600"
+    host.vms.create(name="first-name", memory="32MiB", firmware="uefi").delete()
+    assert "second-name_VARS.fd" in lab.hosts[0].exec("ls", folder).stdout
+    vm.delete()
+    assert "second-name_VARS.fd" not in lab.hosts[0].exec("ls", folder).stdout

@@ -17,6 +17,7 @@ from novacron_kvm.hardware import update_hardware
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.lifecycle.refusals import LOOPBACK, NO_AUTOSTART, is_loopback, refuse_taken, unfit
 from novacron_kvm.storage.luks import secret_names
+from novacron_kvm.storage.state_files import renaming_variables
 from novacron_kvm.xml.resources import set_vcpus
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def rename_vm(connection: KVMConnection, vm: str, name: str) -> VM:
     with translated(resource=record.name):
         # libvirt would rename it, and then never revert it: each snapshot has the VM's name in it
         refuse_snapshots(domain, "rename", "which could not be reverted to any more")
-        domain.rename(name, 0)
+        with renaming_variables(domain.connect(), domain, name):
+            domain.rename(name, 0)
     return vm_record(connection, connection.domain(record.id))
 
 

@@ -10,7 +10,7 @@ import io
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import libvirt
 from lxml import etree
 
-from novacron.errors import BusyError
+from novacron.errors import BusyError, InvalidStateError
 from novacron.jobs import Job
 from novacron_kvm.storage.busy_pools import refresh_if_free
 from novacron_kvm.storage.image_content import refuse_references
@@ -45,7 +45,7 @@ def state_folders(root: Any) -> dict[str, list[str]]:
         path = PurePosixPath(nvram)
         found[str(path.parent)] = [path.name]
     elif text_of(root, "os/@firmware") == "efi":  # libvirt names it when the VM starts
-        found[NVRAM_FOLDER] = [f"{root.findtext('name')}_VARS.{suffix}" for suffix in ("fd", "qcow2")]
+        found[NVRAM_FOLDER] = _variables_of(root.findtext("name"))
     backend = root.find("devices/tpm/backend[@type='emulator']")
     if backend is not None:
         version = "tpm1.2" if backend.get("version") == "1.2" else "tpm2"
@@ -66,16 +66,64 @@ def owns_variables(conn: Any, root: Any) -> bool:
     path = _variables(root)
     if path is None:
         return True
-    if not str(PurePosixPath(path).parent).endswith(VARIABLES):
-        return False
+    return str(PurePosixPath(path).parent).endswith(VARIABLES) and not _users_of_variables(
+        conn, {path}, but=root.findtext("uuid")
+    )
+
+
+def _users_of_variables(conn: Any, paths: Collection[str], but: str) -> list[str]:
+    """Return the names of the VMs whose definitions name files as their UEFI variables, except the VM `but`."""
+    found = []
     for domain in conn.listAllDomains(0):
         try:
             other = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
         except libvirt.libvirtError:
             continue  # it was deleted meanwhile
-        if _variables(other) == path and other.findtext("uuid") != root.findtext("uuid"):
-            return False
-    return True
+        if _variables(other) in paths and other.findtext("uuid") != but:
+            found.append(other.findtext("name"))
+    return found
+
+
+@contextmanager
+def renaming_variables(conn: Any, domain: Any, name: str) -> Iterator[None]:
+    """Let a VM's UEFI variables follow it to another name, which it gets in the block.
+
+    libvirt finds them by the VM's name, and leaves them behind: the VM would start with new ones, without its boot entries and keys, and
+    the next VM of its old name would get them. Until the VM has its new name, the old files stay.
+
+    Raises:
+        InvalidStateError: a VM of another name uses the files of the new name.
+    """
+    root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
+    if boot_file(root, "os/nvram") or text_of(root, "os/@firmware") != "efi":
+        yield  # its definition names them, or it has none
+        return
+    old, new = (_variables_of(each) for each in (domain.name(), name))
+    users = _users_of_variables(conn, {f"{NVRAM_FOLDER}/{file}" for file in new}, but=domain.UUIDString())
+    if users:
+        raise InvalidStateError(
+            f"can't rename {domain.name()!r}: its UEFI variables would be those of {', '.join(map(repr, users))}",
+            resource=domain.name(),
+            hint="choose another name",
+        )
+    with _pool_of(conn, NVRAM_FOLDER) as pool:
+        there = _names(pool, old)
+        for before, after in zip(old, new, strict=True):
+            if before in there:
+                _copy(pool.storageVolLookupByName(before), pool, after)
+            elif pool is not None:
+                remove_volume(pool, after)  # left by a VM that is gone
+        try:
+            yield
+        finally:
+            unneeded = old if conn.lookupByUUIDString(domain.UUIDString()).name() == name else new
+            for file in unneeded if there else ():
+                remove_volume(pool, file)
+
+
+def _variables_of(name: str) -> list[str]:
+    """Return how libvirt names the UEFI variables of a VM."""
+    return [f"{name}_VARS.{suffix}" for suffix in ("fd", "qcow2")]
 
 
 def _variables(root: Any) -> str | None:
@@ -267,6 +315,7 @@ __all__ = [
     "owns_variables",
     "read_state",
     "remove_state",
+    "renaming_variables",
     "restore_state",
     "state_folders",
     "unique",
