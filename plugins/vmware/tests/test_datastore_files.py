@@ -8,6 +8,7 @@ import json
 import pytest
 
 from novacron import DiskSpec, VMSpec, errors
+from novacron.jobs import Job
 
 STORE = "LocalDS_0"
 
@@ -65,3 +66,29 @@ def test_files_of_vms_are_not_deleted_moved_or_replaced(host, govc):
 def test_places_that_are_none_are_refused(host, place):
     with pytest.raises((errors.InvalidSpecError, errors.StoragePoolNotFoundError)):
         host.native.datastore_rm(place)
+
+
+def test_uploads_and_downloads_tell_how_far_they_are(host, govc, tmp_path, monkeypatch):
+    """In bytes, that add up to the size of the file, or of the part that is fetched."""
+    size, reported = 2 * 2**20 + 5, []
+    report = Job.report
+
+    def reporting(self, phase, fraction=None, **more):
+        if "transferred_bytes" in more:
+            reported.append((phase, fraction, more["transferred_bytes"], more["total_bytes"]))
+        return report(self, phase, fraction, **more)
+
+    monkeypatch.setattr(Job, "report", reporting)
+    host.native.datastore_upload(io.BytesIO(bytes(size)), f"{STORE}/large.bin")
+    steps = [2**20, 2 * 2**20, size]
+    assert reported == [("uploading", done / size, done, size) for done in steps]
+    govc("datastore.download", "-dc", "/DC0", "-ds", STORE, "large.bin", str(tmp_path / "govc"))
+    assert (tmp_path / "govc").stat().st_size == size
+    for part, total in (({}, size), ({"offset": 5, "length": 2**20}, 2**20)):
+        reported.clear()
+        host.native.datastore_download(f"{STORE}/large.bin", io.BytesIO(), **part)
+        done = [each[2] for each in reported]
+        assert done == sorted(set(done)), part
+        assert reported[-1] == ("downloading", 1.0, total, total)
+        assert all(fraction == now / total for _, fraction, now, _ in reported)
+    host.native.datastore_rm(f"{STORE}/large.bin")

@@ -41,6 +41,13 @@ def test_a_distributed_port_group_lives(host, vm):
     assert "DC0_DVPG0" in caught.value.hint
 
 
+def test_the_hint_for_a_wrong_network_names_only_what_a_nic_can_be_on(vm):
+    with pytest.raises(errors.NetworkNotFoundError) as caught:
+        vm.nics.attach(network="no such")
+    assert "DC0_DVPG0" in caught.value.hint
+    assert "Uplink" not in caught.value.hint
+
+
 @pytest.mark.parametrize("fields", [{"type": "bridged", "bridge": "vSwitch0", "vlan": 7}, {"type": "isolated"}])
 def test_a_port_group_is_made_on_every_node(host, vm, fields):
     """On the switch that all have, or on one of its own."""

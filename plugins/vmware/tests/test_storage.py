@@ -196,3 +196,25 @@ def test_a_vms_own_files_go_to_the_datastore_of_its_first_disk(host, create, gov
     create("homely", disks=[DiskSpec(size="1MiB", pool=store), DiskSpec(size="1MiB", pool="LocalDS_0")])
     (file,) = govc.lines("object.collect", "-s", "/DC0/vm/homely", "config.files.vmPathName")
     assert file.startswith(f"[{store}] ")
+
+
+def test_a_disk_without_a_pool_goes_to_the_datastore_of_the_vm(simulator, tmp_path):
+    """Not to the one with the most free space; a medium is looked for there too."""
+    from novacron_lab.govc import Govc
+
+    vcenter = simulator("-machines", "0")
+    govc = Govc(vcenter)
+    with novacron.connect(vcenter.uri(path="/DC0"), password=vcenter.password) as host:
+        free = {pool.name: pool.available_bytes for pool in host.pools.list()}
+        fullest = min(free, key=lambda name: (free[name], name))
+        other = max(free, key=lambda name: (free[name], name))
+        assert fullest != other
+        vm = host.vms.create(name="web1", memory="64MiB", disks=[{"size": "1MiB", "pool": fullest}])
+        vm.disks.attach(size="1MiB")
+        vm.disks.attach(size="1MiB", pool=other)
+        vm.disks.attach(device="cdrom", source="image:tools.iso")
+        devices = govc.json("device.info", "-vm", "/DC0/vm/web1")["devices"]
+        files = [each["backing"].get("fileName", "") for each in devices if each.get("backing")]
+        stores = [file.partition("]")[0][1:] for file in files if ".vmdk" in file]
+        assert stores == [fullest, fullest, other]
+        assert f"[{fullest}] tools.iso" in files

@@ -13,8 +13,10 @@ import pytest
 from novacron import errors
 from novacron_lab.vcenter import VCenter
 from novacron_vmware.connection import VMwareConnection
+from novacron_vmware.lifecycle.passthrough import passthrough
 from novacron_vmware.reconfiguring import ATTEMPTS, DEVICES, VERSION
 from novacron_vmware.records import FACTS
+from novacron_vmware.sdk import vim
 
 PROCESS = """
 import sys
@@ -35,7 +37,7 @@ def vcenter():
 
 @pytest.fixture(scope="module")
 def vm(host):
-    host.vms.create(name="web1", memory="64MiB", disks=[{"size": "1MiB"}], nics=[{"network": "VM Network"}])
+    host.vms.create(name="web1", memory="64MiB", disks=[{"size": "1MiB", "pool": "LocalDS_0"}], nics=[{"network": "VM Network"}])
     return host.vms["web1"]
 
 
@@ -93,6 +95,79 @@ def test_a_disk_that_took_the_place_of_another_is_not_deleted(vm, host, govc, mo
     assert "theirs" in theirs.volume
     vm.disks["sdb"].detach(delete=True)
     assert [disk.target for disk in vm.refresh().record.disks] == ["sda"]
+
+
+def test_a_disk_that_took_the_place_of_another_is_not_resized(vm, host, govc, monkeypatch):
+    """A snapshot in between gives the disk another file; it stays the same disk."""
+    vm.disks.attach({"size": "1MiB"})
+    name = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines() if line.startswith("disk-")][-1]
+
+    def other():
+        govc("device.remove", "-vm", "/DC0/vm/web1", "-keep", name)
+        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/small", "-size", "1M")
+
+    with beside(monkeypatch, VERSION, other), pytest.raises(errors.DeviceNotFoundError, match="another disk at 'sdb'"):
+        vm.disks["sdb"].resize("8MiB")
+    (theirs,) = [disk for disk in vm.refresh().record.disks if disk.target == "sdb"]
+    assert ("small" in theirs.volume, theirs.size_bytes) == (True, 2**20)
+    vm.disks["sdb"].detach(delete=True)
+
+
+def test_a_pci_device_that_took_the_place_of_another_is_not_detached(host, govc, monkeypatch):
+    """The same address on another node is another device."""
+    node = host.nodes()[0].name
+    vm = host.vms.create(name="web2", memory="64MiB", node=node, host_devices=[{"pci": "0000:00:07.0"}])
+    read, calls = VMwareConnection.read, []
+
+    def reading(self, thing, paths):
+        found = read(self, thing, paths)
+        if VERSION in paths:
+            calls.append(1)
+            if len(calls) == 1:
+                govc("vm.change", "-vm", "/DC0/vm/web2", "-e", "guestinfo.other=x")
+            for device in found[DEVICES] if len(calls) > 1 else ():
+                if type(device).__name__.endswith("VirtualPCIPassthrough"):
+                    device.backing.systemId = "of another node"
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(VMwareConnection, "read", reading)
+        with pytest.raises(errors.DeviceNotFoundError, match=r"another device at '0000:00:07\.0'"):
+            vm.host_devices.detach("0000:00:07.0")
+    assert len(calls) == 2
+    assert "pcipassthrough" in govc("device.ls", "-vm", "/DC0/vm/web2").lower()
+    vm.host_devices.detach("0000:00:07.0")
+    assert "pcipassthrough" not in govc("device.ls", "-vm", "/DC0/vm/web2").lower()
+    vm.delete()
+
+
+def test_a_pci_device_that_another_client_attached_meanwhile_is_not_attached_again(host, govc, monkeypatch):
+    node = host.nodes()[0].name
+    vm = host.vms.create(name="web3", memory="64MiB", node=node)
+
+    def other():
+        native = host.dispatcher.driver.native
+        thing = native.inventory.find("web3")
+        device = passthrough(native, native.read(thing, ["runtime.host"])["runtime.host"], "0000:00:07.0", "web3")
+        device.key = -1
+        change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
+        native.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])), resource="web3")
+
+    with beside(monkeypatch, VERSION, other), pytest.raises(errors.AlreadyExistsError):
+        vm.host_devices.attach(pci="0000:00:07.0")
+    assert govc("device.ls", "-vm", "/DC0/vm/web3").count(" VirtualPCIPassthrough ") == 1
+    vm.delete()
+
+
+def test_a_floppy_that_another_client_removed_is_named(vm, host, govc, monkeypatch):
+    (floppy,) = host.native.vm_device_add("web1", "floppy")
+    names = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines()]
+    name = next(name for name in names if name.startswith("floppy-"))
+    with (
+        beside(monkeypatch, VERSION, lambda: govc("device.remove", "-vm", "/DC0/vm/web1", name)),
+        pytest.raises(errors.DeviceNotFoundError, match=floppy.label),
+    ):
+        host.native.vm_device_remove("web1", floppy.label)
 
 
 def test_a_nic_that_took_the_place_of_another_is_not_detached(vm, govc, monkeypatch):

@@ -171,7 +171,9 @@ def _in_datacenters(
     for kind, noun, error, text in needed:
         things = connection.collect(kind, ["name"])
         named = connection.finder.named(things, text)
-        if not named:
+        if not named and kind is vim.Network:
+            find_network(connection, text)
+        elif not named:
             connection.finder.find(kind, text, noun=noun, error=error, among=things)
         where = connection.finder.datacenters(named)
         here = [thing for thing in named if where[thing] in possible]
@@ -217,6 +219,27 @@ def stores(connection: VMwareConnection, wanted: Iterable[str], datacenter: Any 
     return found
 
 
+def pool_of_vm(connection: VMwareConnection, thing: Any, pool: str, datacenter: Any = None) -> str:
+    """Return the pool that is meant for a disk or medium of a VM: "default" is the datastore of the VM's own files.
+
+    A datastore that is itself named "default" is that one.
+
+    Raises:
+        StoragePoolNotFoundError: the datastore of the VM's own files can't be reached.
+    """
+    read = connection.collect(vim.Datastore, ["name", "summary.accessible"], datacenter)
+    if pool != DEFAULT or connection.finder.named(read, pool):
+        return pool
+    path = connection.read(thing, ["config.files.vmPathName"]).get("config.files.vmPathName") or ""
+    home = path.partition("]")[0].lstrip("[")
+    for store, each in read:
+        if plain_name(each.get("name", "")) == plain_name(home) and each.get("summary.accessible", True):
+            return f"Datastore:{store._moId}"
+    raise StoragePoolNotFoundError(
+        f"the datastore {home!r}, where the VM's own files are, can't be reached", resource=home, hint="name another pool"
+    )
+
+
 def image_path(connection: VMwareConnection, source: str, pool: str, datacenter: Any = None) -> str:
     """Return the datastore path of an image or volume: "image:NAME" (in the pool), "POOL/PATH", or a datastore path itself.
 
@@ -245,7 +268,18 @@ def image_path(connection: VMwareConnection, source: str, pool: str, datacenter:
 def find_network(connection: VMwareConnection, network: str, datacenter: Any = None) -> Any:
     """Return a network by name, inventory path or id. Raises NetworkNotFoundError, InvalidSpecError for an ambiguous name."""
     things = connection.collect(vim.Network, ["name"], datacenter)
-    return connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=things)
+    try:
+        return connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=things)
+    except NetworkNotFoundError:  # the names of uplinks are no help: no NIC may be there
+        hidden = uplinks(connection)
+        there = [each for each in things if each[0] not in hidden]
+        return connection.finder.find(vim.Network, network, noun="network", error=NetworkNotFoundError, among=there)
+
+
+def uplinks(connection: VMwareConnection) -> set[Any]:
+    """Return the port groups that are distributed switches' uplinks: no NIC may be there."""
+    switches = connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
+    return {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}
 
 
 def backing(connection: VMwareConnection, network: str, datacenter: Any = None) -> Any:
@@ -291,5 +325,7 @@ __all__ = [
     "find_placement",
     "find_store",
     "image_path",
+    "pool_of_vm",
     "stores",
+    "uplinks",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import BusyError
+from novacron.errors import BusyError, DeviceNotFoundError
 from novacron_vmware.errors import translated
 from novacron_vmware.sdk import vim
 
@@ -54,6 +54,39 @@ def reconfigure_vm(
     repeated(resource, change)
 
 
+class SameDevice:
+    """Refuses another device than the one that was seen first.
+
+    A change is made anew when another client was quicker. What is then at the same place, such as "sdb", may be another device. A snapshot
+    gives a disk another file, and a drive may get another medium; both stay the same device.
+
+    Args:
+        place: how the user named the device, for the error.
+        vm: the VM's name, for the error.
+    """
+
+    def __init__(self, place: str, vm: str) -> None:
+        self._place, self._vm, self._first = place, vm, list[tuple[object, ...]]()
+
+    def __call__(self, device: Any) -> Any:
+        """Return the device. Raises DeviceNotFoundError if the first one was another."""
+        backing = getattr(device, "backing", None)
+        parts = ("id", "systemId", "deviceId", "vendorId")  # a PCI device's place, its node, and what it is
+        identity = getattr(backing, "uuid", None) or tuple(getattr(backing, part, None) for part in parts)
+        self._first.append((type(device), device.key, identity))
+        if self._first[-1] != self._first[0]:
+            raise DeviceNotFoundError(
+                f"another client has put another {_kind(device)} at {self._place!r} of {self._vm!r}",
+                resource=self._vm,
+                hint=f"list its {_kind(device)}s, and look which one you mean",
+            )
+        return device
+
+
+def _kind(device: Any) -> str:
+    return "disk" if isinstance(device, vim.vm.device.VirtualDisk) else "device"
+
+
 def repeated(resource: str, change: Callable[[], None]) -> None:
     """Call `change`, which reads and writes, again as long as vSphere says that another client wrote in between."""
     for attempt in range(1, ATTEMPTS + 1):
@@ -66,4 +99,4 @@ def repeated(resource: str, change: Callable[[], None]) -> None:
                 raise
 
 
-__all__ = ["DEVICES", "reconfigure_vm", "repeated"]
+__all__ = ["DEVICES", "SameDevice", "reconfigure_vm", "repeated"]

@@ -13,7 +13,7 @@ from novacron_vmware.gone import still_there
 from novacron_vmware.names import escaped_name, plain_name
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import PortGroup, Switch
-from novacron_vmware.networks.port_groups import uplinks
+from novacron_vmware.placement import uplinks
 from novacron_vmware.sdk import vim
 
 Group = vim.dvs.DistributedVirtualPortgroup

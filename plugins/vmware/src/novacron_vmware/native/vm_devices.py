@@ -10,11 +10,11 @@ from novacron_vmware.gone import still_there
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import VMDevice
 from novacron_vmware.placement import find_store
-from novacron_vmware.reconfiguring import DEVICES, reconfigure_vm
+from novacron_vmware.reconfiguring import DEVICES, SameDevice, reconfigure_vm
 from novacron_vmware.sdk import vim
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Device = vim.vm.device
 KEPT = (Device.VirtualDisk, Device.VirtualEthernetCard)
@@ -59,13 +59,18 @@ class VSphereVMDevices(NativeOperations):
             device: its label, such as "Floppy drive 1", or its key.
         """
         thing = self._vm(vm)
-        found = self._device(thing, vm, device)
-        if isinstance(found, KEPT):
-            raise InvalidStateError(f"{device!r} is a disk or a NIC", resource=vm, hint="use `disk detach` or `nic detach`")
-        if used := [_label(each) for each in self._devices(thing) if each.controllerKey == found.key]:
-            raise InvalidStateError(f"{device!r} has devices: {', '.join(used)}", resource=vm, hint="remove them first")
-        change = Device.VirtualDeviceSpec(operation="remove", device=found)
-        self._run(vm, lambda: thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])))
+        same = SameDevice(device, vm)
+
+        def removal(read: dict[str, Any]) -> Any:
+            devices = read.get(DEVICES) or ()
+            found = same(_named(devices, vm, device))
+            if isinstance(found, KEPT):
+                raise InvalidStateError(f"{device!r} is a disk or a NIC", resource=vm, hint="use `disk detach` or `nic detach`")
+            if used := [_label(each) for each in devices if each.controllerKey == found.key]:
+                raise InvalidStateError(f"{device!r} has devices: {', '.join(used)}", resource=vm, hint="remove them first")
+            return vim.vm.ConfigSpec(deviceChange=[Device.VirtualDeviceSpec(operation="remove", device=found)])
+
+        reconfigure_vm(self._connection, thing, vm, [DEVICES], removal)
         return self.vm_device_list(vm)
 
     @vsphere.operation(kind="change", locks="vm", idempotent=True)
@@ -105,7 +110,7 @@ class VSphereVMDevices(NativeOperations):
             raise InvalidStateError(f"{disk!r} is a drive", resource=vm, hint="only disks have a mode")
         if self._connection.read(thing, ["runtime.powerState"]).get("runtime.powerState") != "poweredOff":
             raise InvalidStateError(f"can't change the mode of {disk!r} while {vm!r} runs", resource=vm, hint="stop it first")
-        return self._edited(vm, thing, found.key, lambda device: setattr(device.backing, "diskMode", mode))
+        return self._edited(vm, thing, disk, found, lambda device: setattr(device.backing, "diskMode", mode))
 
     def _connected(self, vm: str, device: str, *, connected: bool) -> VMDevice:
         thing = self._vm(vm)
@@ -120,16 +125,18 @@ class VSphereVMDevices(NativeOperations):
             device.connectable.connected = connected and running
             device.connectable.startConnected = connected
 
-        return self._edited(vm, thing, found.key, change)
+        return self._edited(vm, thing, device, found, change)
 
-    def _edited(self, vm: str, thing: Any, key: int, change: Callable[[Any], None]) -> VMDevice:
+    def _edited(self, vm: str, thing: Any, text: str, found: Any, change: Callable[[Any], None]) -> VMDevice:
         """Change a device of a VM, as it is now, and return it."""
+        key, same = found.key, SameDevice(text, vm)
+        same(found)
 
         def spec(read: dict[str, Any]) -> Any:
             device = next((each for each in read.get(DEVICES) or () if each.key == key), None)
             if device is None:
                 raise DeviceNotFoundError(f"{vm!r} has lost the device", resource=vm, hint="list its devices")
-            change(device)
+            change(same(device))
             return vim.vm.ConfigSpec(deviceChange=[Device.VirtualDeviceSpec(operation="edit", device=device)])
 
         reconfigure_vm(self._connection, thing, vm, [DEVICES], spec)
@@ -142,12 +149,7 @@ class VSphereVMDevices(NativeOperations):
         return list(self._connection.read(thing, ["config.hardware.device"]).get("config.hardware.device") or ())
 
     def _device(self, thing: Any, vm: str, text: str) -> Any:
-        devices = self._devices(thing)
-        for device in devices:
-            if text in (_label(device), str(device.key)):
-                return device
-        names = ", ".join(_label(device) for device in devices)
-        raise DeviceNotFoundError(f"{vm!r} has no device {text!r}", resource=vm, hint=f"it has: {names}")
+        return _named(self._devices(thing), vm, text)
 
     def _new(self, kind: str, file: str, uri: str, devices: list[Any]) -> Any:
         if kind in ("usb", "usb3"):
@@ -183,6 +185,15 @@ class VSphereVMDevices(NativeOperations):
             if value:
                 problem = SpecProblem(name, value, f"nothing: a device {kind} has none")
                 raise InvalidSpecError("an option that the device does not have", problems=[problem])
+
+
+def _named(devices: Sequence[Any], vm: str, text: str) -> Any:
+    """Return the device of a label or key. Raises DeviceNotFoundError."""
+    for device in devices:
+        if text in (_label(device), str(device.key)):
+            return device
+    names = ", ".join(_label(device) for device in devices)
+    raise DeviceNotFoundError(f"{vm!r} has no device {text!r}", resource=vm, hint=f"it has: {names}")
 
 
 def _label(device: Any) -> str:

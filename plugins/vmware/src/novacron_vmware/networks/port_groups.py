@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from novacron_vmware.connection import VMwareConnection
 
 
-def uplinks(connection: VMwareConnection) -> set[Any]:
-    """Return the port groups that are distributed switches' uplinks: no NIC may be there."""
-    switches = connection.collect(vim.DistributedVirtualSwitch, ["config.uplinkPortgroup"])
-    return {group for _, read in switches for group in read.get("config.uplinkPortgroup") or ()}
-
-
 def reconfigure(
     connection: VMwareConnection, group: Any, name: str, change: Callable[[Any], None], job: Job[Any] | None = None
 ) -> None:
@@ -73,4 +67,4 @@ def node_groups(connection: VMwareConnection) -> list[tuple[Any, Any]]:
     return [(system, group) for system, read in found for group in read.get("networkInfo.portgroup") or ()]
 
 
-__all__ = ["network_systems", "node_groups", "reconfigure", "reconfigure_standard", "uplinks"]
+__all__ = ["network_systems", "node_groups", "reconfigure", "reconfigure_standard"]

@@ -12,6 +12,7 @@ from novacron.records.vm import VM
 from novacron_vmware.errors import translated
 from novacron_vmware.lifecycle.passthrough import passthrough, passthroughs
 from novacron_vmware.names import plain_name
+from novacron_vmware.reconfiguring import DEVICES, SameDevice, reconfigure_vm
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
@@ -41,30 +42,41 @@ class VMwareDevices(VMOperations):
         thing, record = self._changing(vm, "attach a device to", "stopped")
         address = str(spec.pci).lower()
         if address in passthroughs(self._devices(thing)):
-            raise AlreadyExistsError(f"{record.name!r} has the device {address!r} already", resource=record.name)
+            raise _has_it(record.name, address)
         owners = self._owners(running=True).get((record.node or "", address))
         if owners:
             text = f"the running VM {min(owners)!r} has the device {address!r}"
             raise ResourceAllocationError(text, resource=record.name, hint="stop that VM, or detach the device there first")
         device = passthrough(self._connection, self._connection.read(thing, ["runtime.host"])["runtime.host"], address, vm)
         device.key = -1
-        with translated(record.name):
+
+        def addition(read: dict[str, Any]) -> Any:
+            if address in passthroughs(read.get(DEVICES) or ()):  # another client was quicker
+                raise _has_it(record.name, address)
             change = vim.vm.device.VirtualDeviceSpec(operation="add", device=device)
-            self._reconfigure(thing, record.name, deviceChange=[change], memoryReservationLockedToMax=True)
+            return vim.vm.ConfigSpec(deviceChange=[change], memoryReservationLockedToMax=True)
+
+        with translated(record.name):
+            reconfigure_vm(self._connection, thing, record.name, [DEVICES], addition)
         return self._read(thing)
 
     @hookimpl
     def device_detach(self, vm: str, device: str) -> VM:
         """Take a PCI device from a stopped VM. Its memory stays reserved."""
         thing, record = self._changing(vm, "detach a device from", "stopped")
-        present = passthroughs(self._devices(thing))
-        if device.lower() not in present:
-            has = ", ".join(sorted(present)) or "none"
-            text = f"{record.name!r} has no device {device!r}"
-            raise DeviceNotFoundError(text, resource=record.name, hint=f"it has: {has}")
+        same = SameDevice(device, record.name)
+
+        def removal(read: dict[str, Any]) -> Any:
+            present = passthroughs(read.get(DEVICES) or ())
+            if device.lower() not in present:
+                has = ", ".join(sorted(present)) or "none"
+                text = f"{record.name!r} has no device {device!r}"
+                raise DeviceNotFoundError(text, resource=record.name, hint=f"it has: {has}")
+            found = same(present[device.lower()])
+            return vim.vm.ConfigSpec(deviceChange=[vim.vm.device.VirtualDeviceSpec(operation="remove", device=found)])
+
         with translated(record.name):
-            change = vim.vm.device.VirtualDeviceSpec(operation="remove", device=present[device.lower()])
-            self._reconfigure(thing, record.name, deviceChange=[change])
+            reconfigure_vm(self._connection, thing, record.name, [DEVICES], removal)
         return self._read(thing)
 
     def _record(self, node: str, device: Any, owners: dict[tuple[str, str], set[str]]) -> HostDevice:
@@ -89,6 +101,10 @@ class VMwareDevices(VMOperations):
                 node = self._connection.inventory.node_name(read.get("runtime.host")) or ""
                 owners[node, address].add(plain_name(read["name"]))
         return owners
+
+
+def _has_it(vm: str, address: str) -> AlreadyExistsError:
+    return AlreadyExistsError(f"{vm!r} has the device {address!r} already", resource=vm)
 
 
 __all__ = ["VMwareDevices"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from novacron.errors import DeviceNotFoundError, InvalidSpecError, SpecProblem
+from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import hookimpl
 from novacron.records.disks import Disk
 from novacron.records.vm import VM
@@ -12,7 +12,8 @@ from novacron.units import exact_size, format_size
 from novacron_vmware.devices import DISK_MOST, Adding, disk_records, find_disk, places, problems_of_disk
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
-from novacron_vmware.reconfiguring import DEVICES, reconfigure_vm
+from novacron_vmware.placement import DEFAULT, pool_of_vm
+from novacron_vmware.reconfiguring import DEVICES, SameDevice, reconfigure_vm
 from novacron_vmware.records import change_facts
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import attach, disk_path, drive, floppy_medium, medium
@@ -32,24 +33,28 @@ class VMwareDisks(VMOperations):
 
     @hookimpl
     def disk_attach(self, vm: str, spec: DiskSpec) -> Disk:
-        """Give a VM a disk or drive; a new disk's file is deleted again when that fails."""
+        """Give a VM a disk or drive; a new disk's file is deleted again when that fails.
+
+        The pool "default" is here the datastore of the VM's own files.
+        """
         thing, record = self._changing(vm, "attach a disk to", "running", "suspended", "stopped", full=False)
         problems = list(problems_of_disk(spec))
         if problems:
             raise InvalidSpecError(f"vSphere can't give {record.name!r} that disk", resource=record.name, problems=problems)
-        connection = self._connection
+        connection, datacenter = self._connection, self._connection.datacenter_thing(thing)
         before = dict(places(self._devices(thing)))
         with translated(record.name):
+            spec = spec.model_copy(update={"pool": pool_of_vm(connection, thing, spec.pool, datacenter)})
             if spec.device == "disk":
-                attach(connection, thing, record.name, [spec], connection.datacenter_thing(thing))
+                attach(connection, thing, record.name, [spec], datacenter)
             else:
                 adding = Adding(self._devices(thing))
-                drive(connection, adding, spec.path or spec.source or "", spec, connection.datacenter_thing(thing))
+                drive(connection, adding, spec.path or spec.source or "", spec, datacenter)
                 self._reconfigure(thing, record.name, deviceChange=adding.changes)
             devices = self._devices(thing)
             new = [(t, d) for t, d in places(devices) if t not in before]
             if spec.path and spec.device == "disk":
-                path = disk_path(connection, spec.path, spec.pool, connection.datacenter_thing(thing))
+                path = disk_path(connection, spec.path, spec.pool, datacenter)
                 new.sort(key=lambda each: _file(each[1]) != path)  # another client may have attached one too
             target, device = still_there(new)
             if spec.path and spec.device == "disk":
@@ -60,18 +65,11 @@ class VMwareDisks(VMOperations):
     def disk_detach(self, vm: str, disk: str, delete: bool) -> VM:
         """Take a disk from a VM, and its file with it when asked."""
         thing, record = self._changing(vm, "detach a disk from", "running", "stopped", full=False)
-        seen = list[str | None]()
+        same = SameDevice(disk, record.name)
 
         def removal(read: dict[str, Any]) -> Any:
-            device = find_disk(read.get(DEVICES) or (), disk, record.name)
+            device = same(find_disk(read.get(DEVICES) or (), disk, record.name))
             path = _file(device)
-            seen.append(path)
-            if path != seen[0]:
-                raise DeviceNotFoundError(
-                    f"another client has put another disk at {disk!r} of {record.name!r}",
-                    resource=record.name,
-                    hint="list its disks, and look which one you mean",
-                )
             destroy = "destroy" if delete and isinstance(device, Device.VirtualDisk) else None
             if destroy and path:
                 hint = "detach it without deleting, or delete that VM first"
@@ -125,7 +123,8 @@ class VMwareDisks(VMOperations):
             problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive")
             raise InvalidSpecError(f"{disk!r} of {record.name!r} is no drive", resource=record.name, problems=[problem])
         make = medium if isinstance(device, Device.VirtualCdrom) else floppy_medium
-        backing = make(self._connection, source, "default", self._connection.datacenter_thing(thing))
+        datacenter = self._connection.datacenter_thing(thing)
+        backing = make(self._connection, source, pool_of_vm(self._connection, thing, DEFAULT, datacenter), datacenter)
 
         def insert(device: Any) -> None:
             device.backing = backing
@@ -136,8 +135,10 @@ class VMwareDisks(VMOperations):
         return self._edit(thing, record.name, disk, insert, drive=True)
 
     def _edit(self, thing: Any, name: str, disk: str, change: Callable[[Any], None], *, drive: bool = False) -> Disk:
+        same = SameDevice(disk, name)
+
         def changed(devices: Any) -> Any:
-            device = find_disk(devices, disk, name)
+            device = same(find_disk(devices, disk, name))
             if isinstance(device, Device.VirtualDisk) == drive:
                 problem = SpecProblem("disk", disk, "a CD-ROM or floppy drive" if drive else "a disk")
                 raise InvalidSpecError(

@@ -16,7 +16,8 @@ from novacron.records.vm import Deleted
 from novacron_vmware.errors import translated
 from novacron_vmware.gone import still_there
 from novacron_vmware.names import plain_name
-from novacron_vmware.networks.port_groups import network_systems, node_groups, reconfigure, reconfigure_standard, uplinks
+from novacron_vmware.networks.port_groups import network_systems, node_groups, reconfigure, reconfigure_standard
+from novacron_vmware.placement import uplinks
 from novacron_vmware.sdk import vim
 from novacron_vmware.vm_operations import VMOperations
 
