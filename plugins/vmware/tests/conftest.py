@@ -17,8 +17,15 @@ from novacron_lab.govc import Govc
 from novacron_lab.vcenter import VCenter
 from novacron_shell.cli import cli
 
-SCENE_NAMES = {"esx1": "DC0_C0_H0", "esx2": "DC0_C0_H1", "esx3": "DC0_C0_H2", "SSD1": "LocalDS_0", "SSD2": "LocalDS_1"}
-"""What the simulator calls the nodes and datastores of the table. It can't rename them."""
+SCENE_NAMES = {
+    "esx1": "DC0_C0_H0",
+    "esx2": "DC0_C0_H1",
+    "esx3": "DC0_C0_H2",
+    "SSD1": "LocalDS_0",
+    "SSD2": "LocalDS_1",
+    "shop": "DC0_C0_APP0",
+}
+"""What the simulator calls the nodes, datastores and the vApp of the table. It can't rename them."""
 SCENE_WORLD = """
 object.rename /DC0/host/DC0_C0 rack1
 dvs.portgroup.add -dvs DVS0 prod
@@ -150,6 +157,13 @@ def read_world(tmp_path_factory, command_scene):
     """One simulator that both commands are asked about: `theirs` and `ours` run a line of govc or NovaCron."""
     with VCenter("-machines", "0", "-apps", "1") as vcenter:
         yield ReadWorld(vcenter, tmp_path_factory.mktemp("world"), command_scene)
+
+
+@pytest.fixture(scope="module")
+def two_worlds(tmp_path_factory, command_scene):
+    """Two simulators like that: one for the commands of govc, one for NovaCron's."""
+    with VCenter("-machines", "0", "-apps", "1") as one, VCenter("-machines", "0", "-apps", "1") as other:
+        yield tuple(ReadWorld(each, tmp_path_factory.mktemp("world"), command_scene) for each in (one, other))
 
 
 class ReadWorld:
