@@ -400,3 +400,53 @@ def test_threads_call_at_the_same_time_on_connections_of_their_own(host, monkeyp
         patched.setattr(SoapStubAdapter, "GetConnection", taken)
         assert {future.result(60) for future in [pool.submit(call) for _ in range(8)]} == {"Datacenters"}
     assert len({id(each) for each in used}) == 8
+
+
+def test_an_error_is_told_though_undoing_failed_too(ill, host, vm):
+    """The first error, and what is left: the copy of an image that was neither attached nor deleted."""
+    source = vm.record.disks[0].source.removeprefix("[").replace("] ", "/")
+    ill.fault("ReconfigVM_Task", "GenericVmConfigFault", task=True)
+    ill.fault("DeleteVirtualDisk_Task", "FileLocked")
+    with pytest.raises(errors.InvalidSpecError) as caught:
+        vm.disks.attach(source=source)
+    assert "struck-image-1.vmdk' may be left" in caught.value.hint
+    assert len(vm.refresh().record.disks) == 1
+
+
+def test_a_copy_that_was_attached_though_the_answer_was_lost_is_kept(host, vm, monkeypatch):
+    """Deleting the file would take a disk from the VM."""
+    native = host.dispatcher.driver.native
+    wait, source = native.wait, vm.record.disks[0].source.removeprefix("[").replace("] ", "/")
+
+    def lost(task, **more):
+        found = wait(task, **more)
+        if native.read(task, ["info.descriptionId"])["info.descriptionId"].lower().endswith(("reconfigure", "reconfigvm")):
+            raise ConnectionResetError
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(native, "wait", lost)
+        with pytest.raises(errors.HostConnectionError) as caught:
+            vm.disks.attach(source=source)
+    assert caught.value.outcome == "unknown"
+    (disk,) = [disk for disk in vm.refresh().record.disks if "image-1" in disk.source]
+    assert disk.volume in {volume.name for volume in host.pools.volumes(disk.pool)}
+
+
+def test_an_imported_vm_that_was_started_before_the_import_failed_is_not_left(host, vm, tmp_path, monkeypatch):
+    """It runs: it has to be stopped before it can be deleted."""
+    vm.export_appliance(tmp_path / "vm.ova")
+    native = host.dispatcher.driver.native
+    wait = native.wait
+
+    def lost(task, **more):
+        found = wait(task, **more)
+        if native.read(task, ["info.descriptionId"])["info.descriptionId"].endswith("powerOn"):
+            raise ConnectionResetError
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(native, "wait", lost)
+        with pytest.raises(errors.HostConnectionError):
+            host.vms.import_appliance(tmp_path / "vm.ova", name="imported", start=True)
+    assert "imported" not in host.vms

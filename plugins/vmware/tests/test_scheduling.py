@@ -43,8 +43,14 @@ def test_a_recommendation_of_drs_is_listed_and_applied(host, govc):
         vm.delete(force=True)
 
 
-def test_evc_modes_are_checked_against_the_nodes(host):
-    """An unknown mode is refused."""
+def test_evc_modes_are_checked_against_the_nodes(host, govc):
+    """Each node by the highest mode that govc reads of it; govc has no command of its own for that. An unknown mode is refused."""
+    paths = [path for path in govc("find", "/DC0", "-type", "h").split() if path.startswith(C0)]
+    most = {path.rpartition("/")[2]: govc("object.collect", "-s", path, "summary.maxEVCModeKey").strip() for path in paths}
+    for mode, enough in (("intel-broadwell", {"intel-broadwell", "intel-skylake"}), ("intel-skylake", {"intel-skylake"})):
+        checked = {each.node: (each.most, each.fits) for each in host.native.cluster_evc_check("DC0_C0", mode)}
+        assert checked == {node: (key, key in enough) for node, key in most.items()}
+    assert {each.fits for each in host.native.cluster_evc_check("DC0_C0", "amd-zen2")} == {False}
     with pytest.raises(errors.NotFoundError, match="no EVC mode"):
         host.native.cluster_evc_check("DC0_C0", "no such mode")
 
@@ -103,6 +109,8 @@ def test_storage_policies_are_assigned_and_checked(host, govc):
     assert {each.disk: each.policy for each in native.policy_state("kept")} == {None: None, "sda": None, "sdb": name}
     states = native.policy_assign("kept", policies[name].id)
     assert {each.policy for each in states} == {name}
+    theirs = govc.json("vm.policy.ls", "-vm", vm.record.path)
+    assert [each["policyName"] for each in theirs] == [name, name, name]
     checked = native.policy_state("kept", check=True)
     assert {(each.disk, each.compliance) for each in checked} == {(None, "compliant"), ("sda", "compliant"), ("sdb", "compliant")}
     assert all(each.checked_at for each in checked)

@@ -24,6 +24,7 @@ from novacron_vmware.records import FACTS_PATH, apply_tags, facts_of, facts_opti
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_files import add_disk, attach, disk_path, drive
 from novacron_vmware.storage.disk_users import chain, refuse_shared
+from novacron_vmware.undoing import undone_on_failure
 
 if TYPE_CHECKING:
     from novacron.specs import DiskSpec, VMSpec
@@ -110,7 +111,7 @@ def finish(
 ) -> VM:
     """Give a new VM the disks after the first `made_with`, and start it if asked; it is destroyed when that fails."""
     given = set[str]()
-    try:
+    with undone_on_failure(spec.name, f"the VM {spec.name!r}", lambda: undo(connection, made, spec.name, given)):
         given = {disk_path(connection, d.path, d.pool, place.datacenter) for d in disks_of(spec) if d.path}
         there = len(at_once(spec)) if made_with is None else made_with
         attach(connection, made, spec.name, disks_of(spec)[there:], place.datacenter, job)
@@ -126,9 +127,6 @@ def finish(
             connection.wait(made.PowerOnVM_Task(), resource=spec.name, job=job, part=(0.9, 1.0))
         job.raise_if_cancelled()
         return read_vm(connection, made)
-    except BaseException:
-        undo(connection, made, spec.name, given)
-        raise
 
 
 def undo(connection: VMwareConnection, made: Any, name: str, given: Collection[str] = ()) -> None:

@@ -28,9 +28,11 @@ from novacron.spare_files import SpareFile
 from novacron_vmware.answers import received
 from novacron_vmware.errors import mapped, translated
 from novacron_vmware.lifecycle.checks import check, refuse_taken
+from novacron_vmware.lifecycle.creation import undo
 from novacron_vmware.placement import find_network, find_placement, find_store
 from novacron_vmware.records import apply_tags, facts_option
 from novacron_vmware.sdk import vim, vmodl
+from novacron_vmware.undoing import undone_on_failure
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -106,7 +108,7 @@ class VMwareAppliances(VMOperations):
                     with suppress(NovaCronError):
                         connection.wait(vm.Destroy_Task(), resource=wanted.name)
                     raise
-            try:
+            with undone_on_failure(wanted.name, f"the VM {wanted.name!r}", lambda: undo(connection, vm, wanted.name)):
                 self._reconfigure(
                     vm,
                     wanted.name,
@@ -117,9 +119,6 @@ class VMwareAppliances(VMOperations):
                 if wanted.start:
                     connection.wait(vm.PowerOnVM_Task(), resource=wanted.name)
                 return self._read(vm)
-            except BaseException:
-                connection.wait(vm.Destroy_Task(), resource=wanted.name)
-                raise
 
     def _spec(self, archive: Archive, wanted: VMSpec, spec: ApplianceSpec, place: Any) -> Any:
         """Return what vSphere makes of the description. Raises InvalidSpecError, NetworkNotFoundError."""

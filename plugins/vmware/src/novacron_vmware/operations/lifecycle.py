@@ -44,6 +44,7 @@ from novacron_vmware.records import (
 )
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_users import disk_files, refuse_users
+from novacron_vmware.undoing import undone_on_failure
 from novacron_vmware.vm_operations import VMOperations
 
 if TYPE_CHECKING:
@@ -153,13 +154,10 @@ class VMwareLifecycle(VMOperations):
         refuse_taken(self._connection, name, None)
         config = vim.vm.ConfigSpec(deviceChange=new_addresses(self._devices(thing)))
         made = clone(self._connection, thing, record.name, name, linked=linked, job=job, config=config)
-        try:
+        with undone_on_failure(name, f"the VM {name!r}", lambda: self._connection.wait(made.Destroy_Task(), resource=name)):
             job.raise_if_cancelled()
             apply_tags(self._connection, made, name, record.tags or ())
             return self._read(made)
-        except BaseException:
-            self._connection.wait(made.Destroy_Task(), resource=name)
-            raise
 
     @hookimpl
     def vm_clone_instant(self, vm: str, name: str, job: Job[VM]) -> VM:
@@ -183,13 +181,10 @@ class VMwareLifecycle(VMOperations):
         )
         with translated(record.name):
             made = connection.wait(thing.InstantClone_Task(wanted), resource=record.name, job=job)
-        try:
+        with undone_on_failure(name, f"the VM {name!r}", lambda: undo(connection, made, name)):
             job.raise_if_cancelled()
             apply_tags(connection, made, name, record.tags or ())
             return self._read(made)
-        except BaseException:
-            undo(connection, made, name)
-            raise
 
     @hookimpl
     def vm_rename(self, vm: str, name: str) -> VM:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,7 @@ from novacron_vmware.gone import still_there
 from novacron_vmware.placement import datastores, image_path
 from novacron_vmware.sdk import vim
 from novacron_vmware.storage.disk_users import refuse_users
+from novacron_vmware.undoing import undone_on_failure
 
 if TYPE_CHECKING:
     from novacron.specs.disks import DiskSpec
@@ -115,14 +117,19 @@ def attach(
                 resource=name,
                 hint=f"`novacron volume list {stores[spec.pool]}` shows what is there",
             ) from error
-        try:
+        undo = functools.partial(_delete_unattached, connection, thing, name, target, datacenter)
+        with undone_on_failure(name, f"the file {target!r}", undo):
             _add(adding, spec, target, operation=None, size=None)
             connection.wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=adding.changes)), resource=name)
-        except BaseException:
-            connection.wait(manager.DeleteVirtualDisk_Task(target, datacenter), resource=name)
-            raise
         if spec.size:
             grow(connection, thing, name, target, spec)
+
+
+def _delete_unattached(connection: VMwareConnection, thing: Any, name: str, path: str, datacenter: Any) -> None:
+    """Delete a copy that was to be attached to a VM. It is kept if the VM has it: a change may be made though its answer was lost."""
+    devices = connection.read(thing, ["config.hardware.device"])["config.hardware.device"]
+    if path not in {getattr(device.backing, "fileName", None) for device in devices if device.backing}:
+        connection.wait(connection.content.virtualDiskManager.DeleteVirtualDisk_Task(path, datacenter), resource=name)
 
 
 def _copy_path(connection: VMwareConnection, thing: Any, name: str, spec: DiskSpec, store: str, datacenter: Any) -> str:
