@@ -84,6 +84,7 @@ def _fields(providers: Sequence[DriverProvider]) -> Iterator[str]:
     """Yield a table of fields for each spec class."""
     tables = {p.name: p.fields() if p.fields else None for p in providers}
     yield FIELDS_HEAD
+    yield from _totals(tables)
     reasons = {p.name: p.reasons() for p in providers}
     for spec, fields in spec_fields().items():
         yield f"\n## {spec}\n"
@@ -96,6 +97,29 @@ def _fields(providers: Sequence[DriverProvider]) -> Iterator[str]:
     for driver, table in tables.items():
         for key in sorted(set(table or ()) - set(spec_fields())):
             yield f"- {driver}, `{key}`: {(table or {})[key].replace(' ', ', ')}"
+
+
+def _totals(tables: Mapping[str, FieldTable | None]) -> Iterator[str]:
+    """Yield a table with the number of supported and of refused fields of each driver, for each spec class and for all of them."""
+    yield "\n## Supported and refused fields\n"
+    yield "Each cell counts the supported fields, then the refused ones. The list of operations with fields of their own, at the end of"
+    yield "this page, is not counted. `TestFields` of the conformance suite tries every field on every driver.\n"
+    yield f"| spec | {' | '.join(tables)} |"
+    yield f"|---|{'---|' * len(tables)}"
+    sums = dict.fromkeys(tables, (0, 0))
+    for spec, fields in spec_fields().items():
+        cells = []
+        for driver, table in tables.items():
+            supported = sum(_mark(table, spec, field, {}).startswith("✓") for field in fields)
+            counts = (supported, len(fields) - supported)
+            sums[driver] = (sums[driver][0] + counts[0], sums[driver][1] + counts[1])
+            cells.append(_counts(table, counts))
+        yield f"| `{spec}` | {' | '.join(cells)} |"
+    yield f"| all | {' | '.join(_counts(table, sums[driver]) for driver, table in tables.items())} |"
+
+
+def _counts(table: FieldTable | None, counts: tuple[int, int]) -> str:
+    return "?" if table is None else "{} / {}".format(*counts)
 
 
 def _mark(table: FieldTable | None, spec: str, field: str, reasons: Mapping[str, str]) -> str:
