@@ -180,6 +180,32 @@ def test_a_bad_appliance_leaves_nothing(members, says):
     assert host.pools.volumes() == []
 
 
+DRIVE = (
+    b"<Item><rasd:ElementName>CD drive</rasd:ElementName><rasd:InstanceID>50</rasd:InstanceID>"
+    b"<rasd:HostResource>ovf:/file/iso</rasd:HostResource><rasd:ResourceType>15</rasd:ResourceType></Item>"
+)
+
+
+def with_a_cd_drive(*, medium: bool) -> bytes:
+    drive = DRIVE if medium else DRIVE.replace(b"ovf:/file/iso", b"")
+    text = OVF.replace(b"</VirtualHardwareSection>", drive + b"</VirtualHardwareSection>")
+    return text.replace(b"</References>", b'<File ovf:id="iso" ovf:href="seed.iso"/></References>') if medium else text
+
+
+def test_a_cd_that_an_appliance_brings_is_refused_by_name():
+    """A VM without its installation or configuration medium would start and fail; an empty drive harms nobody."""
+    host = novacron.connect("sim://with-a-cd")
+    source = ova(("web1.ovf", with_a_cd_drive(medium=True)), ("seed.iso", b"CD001."), ("a.vmdk", DISK))
+    with pytest.raises(InvalidSpecError) as caught:
+        host.invoke("appliance_import", source=source, spec=ApplianceSpec())
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.given) == ("the CD drive", "seed.iso")
+    assert host.vms.list().total == 0
+    source = ova(("web1.ovf", with_a_cd_drive(medium=False)), ("a.vmdk", DISK))
+    assert host.invoke("appliance_import", source=source, spec=ApplianceSpec()).name == "web1"
+    host.vms["web1"].delete()
+
+
 def test_networks_are_mapped_by_name():
     """One that the appliance does not name is a mistake."""
     text = written(Description(name="web1", vcpus=1, memory=64 * MIB, nics=(ApplianceNIC(network="VM Network"),)))

@@ -19,6 +19,8 @@ VMW = "http://www.vmware.com/schema/ovf"
 STREAM = "http://www.vmware.com/interfaces/specifications/vmdk.html#streamOptimized"
 CPU, MEMORY, IDE, SCSI, ETHERNET, DISK = "3", "4", "5", "6", "10", "17"
 """CIM's resource types."""
+DRIVES = {"14": "floppy", "15": "CD", "16": "DVD"}
+"""CIM's resource types of drives whose medium can be a file of the appliance."""
 CARDS = {"virtio": "VmxNet3", "vmxnet3": "VmxNet3", "e1000": "E1000", "e1000e": "E1000e"}
 MODELS = {"vmxnet3": "virtio", "e1000": "e1000", "e1000e": "e1000e", "pcnet32": "e1000", "virtio": "virtio"}
 FACTORS = {"byte": 1, "kilobytes": 2**10, "megabytes": 2**20, "gigabytes": 2**30}
@@ -202,6 +204,7 @@ class _Reader:
         for what, value in (("CPU", vcpus), ("memory", memory)):
             if not 1 <= value <= MOST[what]:
                 self.problems.append(SpecProblem(what, str(value), f"a number from 1 to {MOST[what]}"))
+        self._refuse_media(items)
         disks = tuple(disk for item in self._in_order(of[DISK]) if (disk := self._disk(item)))
         models = {item.get("InstanceID"): item.get("ResourceSubType", "").lower() for item in of[ETHERNET]}
         nics = tuple(
@@ -220,6 +223,18 @@ class _Reader:
             firmware="uefi" if efi else "bios",
             description=(self.system.findtext(".//{*}Annotation") or "").strip(),
         )
+
+    def _refuse_media(self, items: list[dict[str, str]]) -> None:
+        """Refuse media that the appliance brings: a VM without its installation or configuration medium would start and fail."""
+        for item in items:
+            drive, resource = DRIVES.get(item.get("ResourceType", "")), item.get("HostResource", "")
+            if drive and "/file/" in resource:
+                names = {_attribute(file, "id"): _attribute(file, "href") for file in self.root.iterfind(".//{*}File")}
+                file = names.get(resource.rpartition("/")[2]) or resource
+                allowed = (
+                    "no medium: take the file and its Item out of the appliance, upload it to a pool, and attach it afterwards"
+                )
+                self.problems.append(SpecProblem(f"the {drive} drive", file, allowed))
 
     def _disk(self, item: dict[str, str]) -> ApplianceDisk | None:
         identity = item.get("HostResource", "").rpartition("/")[2]
