@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from novacron import errors
 from novacron.site import Site
-from novacron.store import advisory_locks
+from novacron.store import advisory_locks, database
 from novacron.store.advisory_locks import AdvisoryLocks
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
@@ -94,3 +94,33 @@ def test_the_server_looks_after_holders_of_locks(sites):
     with locks.hold("a", lambda: 0.0, lambda: errors.BusyError("held")):
         query = sa.text("SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE 'tcp%'")
         assert {*locks._connection.execute(query).scalars()} == {*advisory_locks.KEEPALIVE}
+
+
+def test_a_lock_whose_release_failed_is_released_with_the_last_one(sites):
+    """The connection is not given back with a lock on it that nobody holds: it would be held as long as the process runs."""
+    first, second = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
+    refuse = lambda: errors.BusyError("held")  # noqa: E731
+
+    def fail(connection, cursor, statement, parameters, context, many):
+        return ("SELECT 1/0", {}) if "pg_advisory_unlock" in statement else (statement, parameters)
+
+    engine = sites[0].database._engine()
+    with first.hold("a", lambda: 0.0, refuse):
+        sa.event.listen(engine, "before_cursor_execute", fail, retval=True)
+        with first.hold("b", lambda: 0.0, refuse):
+            pass
+        sa.event.remove(engine, "before_cursor_execute", fail)
+    for key in ("a", "b"):
+        with second.hold(key, lambda: 0.0, refuse):
+            pass
+    with first.hold("b", lambda: 0.0, refuse):
+        pass
+
+
+def test_a_client_gives_up_a_server_that_does_not_answer_any_more(sites, tmp_path):
+    """libpq itself would wait for a quarter of an hour, and every lock of the site with it. What the URL says counts more."""
+    parameters = lambda site: site.database.connect().connection.driver_connection.info.get_parameters()  # noqa: E731
+    assert parameters(sites[0]).items() >= database.TIMEOUTS.items()
+    with Site(tmp_path / "three", database=f"{sites[0].database.url}&tcp_user_timeout=7000") as three:
+        assert parameters(three)["tcp_user_timeout"] == "7000"
+        assert parameters(three)["keepalives_idle"] == "10"

@@ -40,6 +40,8 @@ class AdvisoryLocks:
         self._guard = threading.Lock()
         self._held: dict[int, Any] = {}
         self._connection: Any = None
+        self._doubtful = False
+        """Whether a statement failed on the connection: a lock that nobody holds may be left on it."""
 
     @contextmanager
     def hold(self, key: str, remaining: Callable[[], float], refuse: Callable[[], BaseException]) -> Iterator[None]:
@@ -81,7 +83,7 @@ class AdvisoryLocks:
                 if free:
                     self._held[number] = connection
             except (StorageError, sa.exc.SQLAlchemyError):
-                pass
+                self._doubtful = True
             finally:
                 self._tidy()
             return free
@@ -91,13 +93,13 @@ class AdvisoryLocks:
         import sqlalchemy as sa
 
         with self._guard:
-            connection, released = self._held.pop(number), True
+            connection = self._held.pop(number)
             if connection is self._connection:
                 try:
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(number)))
                 except sa.exc.SQLAlchemyError:
-                    released = False
-            self._tidy(keep=released)
+                    self._doubtful = True
+            self._tidy()
 
     def _connected(self) -> Any:
         """Return the connection of all locks."""
@@ -111,16 +113,16 @@ class AdvisoryLocks:
             self._connection.execute(known.where(setting.in_(KEEPALIVE)))  # an old server does not know all of them
         return self._connection
 
-    def _tidy(self, *, keep: bool = True) -> None:
+    def _tidy(self) -> None:
         """Give the connection back when no lock is held on it. One that was lost, or on which a lock may be left, is ended."""
         import sqlalchemy as sa
 
         connection = self._connection
         if connection is None or (not connection.invalidated and connection in self._held.values()):
             return
-        self._connection = None
+        doubtful, self._connection, self._doubtful = self._doubtful, None, False
         with suppress(sa.exc.SQLAlchemyError):
-            if not keep or connection.invalidated:
+            if doubtful or connection.invalidated:
                 connection.invalidate()
             connection.close()
 
