@@ -9,15 +9,19 @@ import libvirt
 
 from novacron.records.vm import VM
 from novacron_kvm.connection import KVMConnection
-from novacron_kvm.definitions import change_definition, redefine
+from novacron_kvm.definitions import change_definition, changing, redefine
 from novacron_kvm.domains.metadata import change_facts, facts_of, where
 from novacron_kvm.domains.states import STOPPED, refuse_snapshots, require_status
 from novacron_kvm.errors import translated
-from novacron_kvm.hardware import update_hardware
+from novacron_kvm.hardware import SECURE, update_hardware
 from novacron_kvm.inventory.records import vm_record
 from novacron_kvm.lifecycle.refusals import LOOPBACK, NO_AUTOSTART, is_loopback, refuse_taken, unfit
+from novacron_kvm.storage.copies import own_disks
 from novacron_kvm.storage.luks import secret_names
 from novacron_kvm.storage.state_files import renaming_variables
+from novacron_kvm.xml.facts import VMFacts
+from novacron_kvm.xml.parsing import parse, serialise, text_of
+from novacron_kvm.xml.reading import disk as disk_record
 from novacron_kvm.xml.resources import set_vcpus
 
 if TYPE_CHECKING:
@@ -56,9 +60,26 @@ def update_vm(connection: KVMConnection, vm: str, changes: VMUpdate, set_memory:
             _update_at_once(connection, domain, changes, set_memory)
         except BaseException:
             if before is not None:
-                redefine(domain.connect(), before)
+                _restore(connection, domain, before, changes)
             raise
     return vm_record(connection, domain)
+
+
+def _restore(connection: KVMConnection, domain: Any, before: str, changes: VMUpdate) -> None:
+    """Write back the definition of before a change. The files that disks got from others since, and the facts of others, stay."""
+    with changing(connection, domain):
+        root, now = parse(before), parse(domain.XMLDesc(SECURE))
+        disks = {text_of(disk, "target/@dev"): disk for disk in own_disks(now)}
+        for disk in own_disks(root):
+            there = disks.get(text_of(disk, "target/@dev"))
+            if there is not None and disk_record(there).source != disk_record(disk).source:
+                for boot in there.findall("boot"):
+                    there.remove(boot)
+                there.extend(disk.findall("boot"))
+                disk.getparent().replace(disk, there)
+        own = VMFacts.read(root)
+        VMFacts.read(now).merged(own.with_labels(changes.tags, changes.metadata), own).write(root)
+        redefine(domain.connect(), serialise(root))
 
 
 def _update_at_once(connection: KVMConnection, domain: Any, changes: VMUpdate, set_memory: SetMemory) -> None:
