@@ -4,11 +4,14 @@ import libvirt
 import pytest
 
 import novacron
-from novacron_kvm.storage.state_files import copies_of, owns_variables, state_folders, unique
+from novacron_kvm.storage import state_files
+from novacron_kvm.storage.state_files import copies_of, owns_variables, renaming_variables, state_folders, unique
 from novacron_kvm.xml.parsing import parse
 from novacron_kvm.xml.sources import boot_files
 
-OWN = "/var/lib/libvirt/qemu/nvram/web1_VARS.fd"
+FOLDER = "/var/lib/libvirt/qemu/nvram"
+OWN = f"{FOLDER}/web1_VARS.fd"
+EFI = "<domain type='test'><name>web1</name><memory>1024</memory><os firmware='efi'><type>hvm</type></os></domain>"
 PLAIN, TYPED = "<nvram>{}</nvram>", "<nvram type='file'><source file='{}'/></nvram>"
 
 
@@ -86,3 +89,44 @@ def test_deleting_a_vm_tells_the_variables_that_stay(path, kept):
             f"<loader readonly='yes' type='pflash'>/c</loader><nvram>{path}</nvram></os></domain>"
         )
         assert vm.delete().kept == kept
+
+
+@pytest.fixture
+def variables(connection):
+    """The folder of UEFI variables of the system."""
+    pool = connection.storagePoolCreateXML(f"<pool type='dir'><name>nvram</name><target><path>{FOLDER}</path></target></pool>", 0)
+    yield pool
+    pool.destroy()
+
+
+def test_variables_that_another_vm_names_stay_when_a_vm_of_their_name_is_renamed(connection, variables, define, monkeypatch):
+    define("db1", TYPED, OWN)
+    create = lambda name: variables.createXML(f"<volume><name>{name}</name><capacity>1024</capacity></volume>", 0)  # noqa: E731
+    monkeypatch.setattr(state_files, "_existing", lambda *_: variables)  # libvirt's test driver finds no pool by its folder,
+    monkeypatch.setattr(state_files, "_copy", lambda volume, pool, name: create(name))  # and reads no volumes
+    create("web1_VARS.fd")
+    domain = connection.defineXML(EFI)
+    try:
+        with renaming_variables(connection, domain, "web2"):
+            domain.rename("web2", 0)
+        assert {*variables.listVolumes()} == {"web1_VARS.fd", "web2_VARS.fd"}
+    finally:
+        domain.undefine()
+
+
+def test_a_vm_of_a_session_is_renamed_although_the_folder_of_the_system_can_not_be_read(connection):
+    """Its variables are in a folder of the user, which libvirt does not tell."""
+    domain = connection.defineXML(EFI)
+    try:
+        with renaming_variables(Session(), domain, "web2"):
+            domain.rename("web2", 0)
+        assert connection.lookupByUUIDString(domain.UUIDString()).name() == "web2"
+    finally:
+        domain.undefine()
+
+
+class Session:
+    """The daemon of a user, who may read nothing of the system."""
+
+    def getURI(self):
+        return "qemu+ssh://ann@lab/session"

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import libvirt
 from lxml import etree
@@ -31,6 +32,8 @@ from novacron_kvm.xml.storage import volume_xml
 NVRAM_FOLDER = "/var/lib/libvirt/qemu/nvram"
 VARIABLES = ("/libvirt/qemu/nvram", "/lib/qemu/nvram")
 """How libvirt's folders of UEFI variables end: that of the system and those of users, and that of `qemu:///embed`."""
+OF_USER = ("/session", "/embed")
+"""The paths of the URIs whose libvirt has folders of its own."""
 TPM_FOLDER = "/var/lib/libvirt/swtpm"
 PREFIX = "novacron-state-"
 """How the names of our pools begin: each lives for the moment of copying."""
@@ -89,7 +92,8 @@ def renaming_variables(conn: Any, domain: Any, name: str) -> Iterator[None]:
     """Let a VM's UEFI variables follow it to another name, which it gets in the block.
 
     libvirt finds them by the VM's name, and leaves them behind: the VM would start with new ones, without its boot entries and keys, and
-    the next VM of its old name would get them. Until the VM has its new name, the old files stay.
+    the next VM of its old name would get them. Until the VM has its new name, the old files stay; so do files that another VM names. Where
+    a user's libvirt (`qemu:///session`) has them is not known: there they are left behind.
 
     Raises:
         InvalidStateError: a VM of another name uses the files of the new name.
@@ -97,6 +101,9 @@ def renaming_variables(conn: Any, domain: Any, name: str) -> Iterator[None]:
     root = parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))
     if boot_file(root, "os/nvram") or text_of(root, "os/@firmware") != "efi":
         yield  # its definition names them, or it has none
+        return
+    if urlsplit(conn.getURI()).path in OF_USER:
+        yield
         return
     old, new = (_variables_of(each) for each in (domain.name(), name))
     users = _users_of_variables(conn, {f"{NVRAM_FOLDER}/{file}" for file in new}, but=domain.UUIDString())
@@ -118,7 +125,8 @@ def renaming_variables(conn: Any, domain: Any, name: str) -> Iterator[None]:
         finally:
             unneeded = old if conn.lookupByUUIDString(domain.UUIDString()).name() == name else new
             for file in unneeded if there else ():
-                remove_volume(pool, file)
+                if not _users_of_variables(conn, {f"{NVRAM_FOLDER}/{file}"}, but=domain.UUIDString()):
+                    remove_volume(pool, file)
 
 
 def _variables_of(name: str) -> list[str]:
