@@ -495,3 +495,44 @@ def test_a_node_that_leaves_the_fleet_during_its_failover_is_cleaned_when_it_is_
     assert any("the old definition is deleted" in message or "used again" in message for message in rack.rounds(controller, 2))
     assert "web1: the old definition is deleted" in rack.site.fleet.failover["a"].steps
     assert rack.site.fleet.nodes["a"].status == "up"
+
+
+def test_a_node_that_is_added_again_is_cleaned_although_it_is_silent_at_once(rack):
+    """What was seen of it before it left does not count. A second failover would hide the first one, which knows the stale definitions."""
+    rack.create("web1", "a")
+    controller = rack.well()
+    rack.machines["a"].crash()
+    rack.rounds(controller, 8)
+    uri = next(each.uri for each in rack.site.fleet.list() if each.name == "a")
+    rack.site.fleet.remove("a")
+    rack.site.fleet.nodes.refresh()
+    rack.rounds(controller, 1)
+    rack.machines["a"].boot()
+    rack.site.fleet.add("a", uri)
+    rack.site.fleet.nodes.refresh()
+    rack.site.fleet.nodes.set("a", group="prod")
+    rack.machines["a"].crash()
+    rack.rounds(controller, 1)
+    [failover] = rack.site.fleet.failover.list()
+    assert failover.stage == "quarantined"
+    rack.machines["a"].boot()
+    rack.rounds(controller, 3)
+    assert "web1: the old definition is deleted" in rack.site.fleet.failover["a"].steps
+    assert rack.site.fleet.nodes["a"].status == "up"
+
+
+def test_silence_before_a_node_was_left_alone_does_not_count(rack):
+    """Days after the maintenance of a node that did not answer, one lost answer would switch it off at once."""
+    controller = rack.well()
+    rack.machines["a"].crash()
+    rack.rounds(controller, 3)
+    rack.site.fleet.groups.set("prod", failover="off")
+    rack.rounds(controller, 1)
+    rack.machines["a"].boot()
+    rack.site.fleet.nodes.refresh()
+    rack.rounds(controller, 8)
+    rack.site.fleet.groups.set("prod", failover="on")
+    rack.machines["a"].crash()
+    rack.rounds(controller, 1)
+    assert not rack.site.fleet.failover.list()
+    assert rack.site.fleet.nodes["a"].status == "up"

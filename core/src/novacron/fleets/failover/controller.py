@@ -192,6 +192,7 @@ class FailoverController:
 
     def _look(self, watched: Sequence[FleetNode]) -> tuple[frozenset[str], list[FleetNode]]:
         """Ask all nodes; return the ids of those that do not answer themselves, and the nodes that answer again."""
+        self._seen.keep({node.id for node in watched})
         asked_at = self._clock()
         found = list(zip(watched, self._presences.of(watched), strict=True))
         returned = [node for node, presence in found if presence == "itself" and self._seen.answered(node.id)]

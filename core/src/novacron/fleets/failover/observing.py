@@ -48,6 +48,10 @@ class Observations:
         self._silent.clear()
         self._began = self._ended = self._clock()
 
+    def keep(self, nodes: Collection[str]) -> None:
+        """Forget all nodes but these. A node that was left alone for a while is observed anew, as after a restart."""
+        self._silent = {node: seen for node, seen in self._silent.items() if node in nodes}
+
     @property
     def age(self) -> float:
         """How many seconds this controller has observed without a gap."""
