@@ -213,7 +213,15 @@ def test_libvirts_libraries_are_loaded_before_its_module_is_imported():
 
 
 @pytest.mark.parametrize(
-    "parameter", ["command=/tmp/evil", "netcat=/tmp/evil", "COMMAND=/tmp/evil", "keyfile=/k&Command=/tmp/evil"]
+    "parameter",
+    [
+        "command=/tmp/evil",
+        "netcat=/tmp/evil",
+        "COMMAND=/tmp/evil",
+        "keyfile=/k&Command=/tmp/evil",
+        "no_tty=1;command=/tmp/evil",
+        "no_tty=1&no_sanity=1;%43ommand=/tmp/evil",
+    ],
 )
 def test_a_program_in_a_uri_is_not_run_without_the_machines_consent(tmp_path, monkeypatch, parameter):
     """A stored URI may come from whoever can write the state database."""
@@ -241,6 +249,17 @@ def test_a_parameter_that_libvirt_would_ignore_is_refused_by_name(place, query):
     assert problem.path.removeprefix("uri.") in query
     assert "socket" in problem.allowed
     assert error.outcome == "not_sent"
+
+
+def test_a_file_of_credentials_may_be_named(tmp_path):
+    node, file = tmp_path / "node.xml", tmp_path / "auth.conf"
+    node.write_text("<node><auth><user password='of-a-test'>me</user></auth></node>")
+    file.write_text(
+        "[credentials-a]\nusername=me\npassword=of-a-test\n[auth-libvirt-localhost]\ncredentials=a\n[auth-test-localhost]\ncredentials=a\n"
+    )
+    assert isinstance(refused(f"test://{node}"), errors.NovaCronError)
+    with novacron.connect(f"test://{node}?authfile={file}") as host:
+        assert list(host.vms) == []
 
 
 def test_the_identity_of_a_host_is_read_once_until_a_connection_is_lost(monkeypatch):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import sys
 from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
 from novacron.errors import InvalidSpecError, SpecProblem
 from novacron.plugins import ConnectContext, Driver, DriverProvider, HostURI
@@ -20,6 +22,7 @@ SCHEMES = ("qemu", "qemu+unix", "qemu+ssh", "qemu+tls", "qemu+tcp", "qemu+libssh
 
 PARAMETERS = (
     "auth",
+    "authfile",
     "command",
     "keyfile",
     "known_hosts",
@@ -37,7 +40,7 @@ PARAMETERS = (
     "sshauth",
     "tls_priority",
 )
-"""The parameters of libvirt's URIs (https://libvirt.org/uri.html). libvirt ignores others."""
+"""The parameters of libvirt's URIs (https://libvirt.org/uri.html, https://libvirt.org/auth.html). libvirt ignores others."""
 
 PROGRAMS = ("command", "netcat")
 """Parameters of a URI that name a program: libvirt runs `command` on this machine in place of ssh, and `netcat` on the host."""
@@ -144,7 +147,9 @@ def load_libraries() -> None:
 
 def refuse_programs(uri: HostURI) -> None:
     """Refuse a URI that names a program, unless `NOVACRON_URI_PROGRAMS=1` allows it."""
-    named = [name for name in uri.query if name in PROGRAMS]
+    parts = re.split("[&;]", urlsplit(uri.text).query)  # after the last "&", libvirt separates parameters at ";" too
+    names = {unquote(part.partition("=")[0]).lower() for part in parts}
+    named = [name for name in PROGRAMS if name in names]
     if named and os.environ.get(OPT_IN) != "1":
         raise InvalidSpecError(
             "invalid URI",
