@@ -89,6 +89,34 @@ def test_a_row_that_raises_anything_stops_no_other_run(site, vm, monkeypatch):
     assert (known.status, known.error["text"]) == ("failed", "the run can't be continued here: ValueError: of another version")
 
 
+def test_a_bad_row_whose_end_can_not_be_stored_keeps_no_other_run_from_its_begin(site, vm, monkeypatch):
+    """All were claimed together, and no other process may take those of one that is alive."""
+    other = vm.host.vms.create(name="web2", memory="64MiB")
+    bad = site.fleet.runs.submit(steps.tag("bad"), [vm])
+    good = site.fleet.runs.submit(steps.tag("good"), [other])
+    real_end, real_code = site.engine.runs.end, durable.changed_code
+    away = [errors.StorageError("the database is away")]
+
+    def end(run, *more):
+        if run == bad and away:
+            raise away.pop()
+        return real_end(run, *more)
+
+    def changed_code(flow, code):
+        if flow.node.arguments["add"] == ["bad"]:
+            raise ValueError("of another version")
+        return real_code(flow, code)
+
+    monkeypatch.setattr(site.engine.runs, "end", end)
+    monkeypatch.setattr(durable, "changed_code", changed_code)
+    begin_work(site)
+    wait_for(lambda: site.engine.runs.get(good).status == "done")
+    wait_for(lambda: site.engine.runs.get(bad).process is None)
+    begin_work(site)
+    assert site.engine.runs.get(bad).status == "failed"
+    wait_for(lambda: site.engine.active == 0)  # a run that was never begun takes no place in the worker
+
+
 def test_a_journal_of_another_version_fails_its_run_and_is_not_met_again_and_again(site, vm):
     run = site.fleet.runs.submit(steps.tag("a"), [vm])
     entry = {"run": run, "number": 0, "at": 0.0, "path": "/9/9", "event": "started", "data": {}, "executor": ""}

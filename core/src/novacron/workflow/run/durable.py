@@ -337,9 +337,13 @@ class DurableEngine:
             fence = known.fence + 1
             try:
                 flow = self.read(known.flow)
-                active, changed = self._restore(known, flow), changed_code(flow, known.code)
+                changed = changed_code(flow, known.code)
+                active = self._restore(known, flow)  # the last: from here on the run is under way
             except Exception as error:  # noqa: BLE001 - one bad row must not end a worker
-                self.runs.end(known.id, fence, "failed", None, stored(_told(error)))
+                try:
+                    self.runs.end(known.id, fence, "failed", None, stored(_told(error)))
+                except StorageError:  # it is given back; the others that were claimed are still begun
+                    self._lost.append(LostRun(known.id, fence, None))
                 continue
             self._begin(known.id, active, fence, changed)
         return len(claimed)
