@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 
 import pytest
@@ -124,7 +125,17 @@ def test_plugins_add_steps_by_their_names(vm):
         steps.greet_from_plugin  # noqa: B018
 
 
-@pytest.mark.parametrize("value", [object(), datetime(2026, 11, 27), {1: "a"}, float("nan"), b"x", {"a", "b"}, [Path("/")]])
+class Length(float):
+    """A number of a kind of its own, as libraries for figures have them."""
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    "value", [object(), datetime(2026, 11, 27), {1: "a"}, float("nan"), b"x", {"a", "b"}, [Path("/")], Length(2)]
+)
 def test_an_argument_that_would_be_another_one_after_a_restart_is_refused(value):
     """A resumed run reads its arguments from the database: it must not meet text where there was a time."""
     with pytest.raises(errors.InvalidSpecError, match=r"text: got .*, allowed: what can be stored"):
@@ -132,6 +143,6 @@ def test_an_argument_that_would_be_another_one_after_a_restart_is_refused(value)
 
 
 def test_arguments_that_can_be_stored_are_those_of_a_resumed_run():
-    flow = say(text={"a": ["b", 1, 2.5, True, None, {"c": ("d",)}]})
+    flow = say(text={"a": ["b", 1, 2.5, True, None, {"c": ("d",)}, Colour.RED, 2**70]})
     again = Workflow.from_dict(json.loads(json.dumps(flow.as_dict())))
-    assert again.node.arguments == {"text": {"a": ["b", 1, 2.5, True, None, {"c": ["d"]}]}}
+    assert again.node.arguments == {"text": {"a": ["b", 1, 2.5, True, None, {"c": ["d"]}, "red", 2**70]}}

@@ -6,6 +6,7 @@ import inspect
 import math
 import sys
 from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -145,7 +146,9 @@ def _same_when_stored(value: Any) -> bool:
         return all(map(_same_when_stored, value))
     if isinstance(value, dict):
         return all(isinstance(key, str) and _same_when_stored(inner) for key, inner in value.items())
-    return value is None or isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, Enum) and isinstance(value, str | int):
+        value = value.value
+    return value is None or type(value) in (str, int, bool) or (type(value) is float and math.isfinite(value))
 
 
 __all__ = ["Declared", "DeclaredStep", "FunctionKind", "declared", "name_of", "name_of_main"]
