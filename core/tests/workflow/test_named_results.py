@@ -1,11 +1,18 @@
 """Results of named steps in what undoes a part: each VM sees its own, also when another process, or a person later, takes it back."""
 
+import itertools
+import sys
+import threading
+
 import pytest
 
 import novacron
 from novacron import errors
 from novacron.drivers.sim import world
 from novacron.workflow import step, steps
+from novacron.workflow.nodes import StepNode, VMRef
+from novacron.workflow.paths import ROOT
+from novacron.workflow.run.step_runner import Results
 
 pytestmark = pytest.mark.usefixtures("own_state")
 
@@ -50,3 +57,25 @@ def test_what_is_undone_later_still_sees_the_results(hosts, vm, by):
     again = run.undo() if by == "the run" else novacron.fleet().runs.undo(run.id)
     assert again.exception(60)
     assert (again.status, vm.refresh().record.description) == ("undone", "undone for web1")
+
+
+def test_an_undo_sees_the_results_while_another_branch_adds_to_them():
+    results, over = Results(StepNode(kind="tag"), VMRef("", "", "")), threading.Event()
+
+    def add():
+        for number in itertools.count():
+            results.add(ROOT, f"n{number}", number)
+            if over.is_set():
+                return
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    adding = threading.Thread(target=add)
+    adding.start()
+    try:
+        while len(results.seen_from(ROOT)) < 20_000:
+            pass
+    finally:
+        over.set()
+        adding.join()
+        sys.setswitchinterval(interval)

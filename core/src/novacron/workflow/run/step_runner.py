@@ -51,9 +51,10 @@ class Results:
 
     def seen_from(self, path: Path) -> dict[str, Any]:
         """Return the results that a node sees: those outside of all loops, and those of the loops that it is in."""
-        return {
-            name: value for loop in _loops_of(self._flow, path, self._vm) for name, value in self._found.get(loop, {}).items()
-        }
+        found: dict[str, Any] = {}
+        for loop in _loops_of(self._flow, path, self._vm):
+            found |= self._found.get(loop, {})  # copied at once: other branches add to it meanwhile
+        return found
 
 
 class StepRunner:
