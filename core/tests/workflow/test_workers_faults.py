@@ -12,7 +12,8 @@ from novacron.store.processes import ProcessStore
 from novacron.store.runs import RunStore
 from novacron.store.tables import run_entries, runs
 from novacron.workflow import StepKind, parallel, steps
-from novacron.workflow.run import durable, membership
+from novacron.workflow.nodes import VMRef
+from novacron.workflow.run import durable, membership, scheduler
 from novacron.workflow.run.engine import waited
 from novacron.workflow.run.journal import stored
 from novacron.workflow.run.run import settled
@@ -292,3 +293,25 @@ def test_the_branch_that_failed_by_itself_is_named_after_a_take_over(site, vm):
     begin_work(site)
     wait_for(lambda: site.engine.runs.get(run).ended_at)
     assert "the pool is full" in site.engine.runs.get(run).error["text"]
+
+
+def test_a_host_with_two_names_gets_a_schedules_run_once_for_each_vm(site, vm, monkeypatch):
+    """Its VMs were found twice by their tag, and the run was refused for all of them."""
+    vm.update(tags=["nightly"])
+    vm.host.vms.create(name="web2", memory="64MiB", tags=["nightly"])
+    uris = {"one": vm.host.uri, "again": vm.host.uri}
+    site.fleet.schedules.add("s", steps.tag("a"), cron="* * * * *", tag="nightly", hosts=uris, misfire="once")
+    monkeypatch.setattr(site.engine.schedules, "now", lambda: time.time() + 120)
+    (run,) = Scheduler(site.engine).begin_due()
+    begin_work(site)
+    wait_for(lambda: site.engine.runs.get(run).ended_at)
+    assert site.engine.runs.get(run).status == "done"
+    assert len(site.fleet.runs.history(run)) == 2 * len(("started", "done"))
+
+
+def test_a_vm_that_two_hosts_have_is_waited_for():
+    """While it is migrated, both may list it: the schedule is tried again in the next sweep."""
+    both = [VMRef("one", "id-1", "web1"), VMRef("two", "id-1", "web1")]
+    with pytest.raises(errors.WorkflowError, match="web1 of one and web1 of two have the same id"):
+        scheduler._distinct(both, {"one": "sim://one", "two": "sim://two"})
+    assert scheduler._distinct(both, dict.fromkeys(("one", "two"), "sim://one")) == (both[0],)

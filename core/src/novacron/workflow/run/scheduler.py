@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from novacron.errors import NovaCronError, VMNotFoundError
+from novacron.errors import NovaCronError, VMNotFoundError, WorkflowError
 from novacron.store.schedules import StoredSchedule
 from novacron.workflow.composition import Workflow
 from novacron.workflow.cron import latest_until, times_after, times_until
@@ -138,12 +138,27 @@ class Scheduler:
             else:
                 found = tuple(_located(vm, hosts, [*schedule.hosts, *resolver.uris()]) for vm in schedule.vms)
             uris = {vm.host: hosts[vm.host].uri for vm in found}
+            found = _distinct(found, uris)
         finally:
             hosts.close()
         if schedule.tag is None and found != schedule.vms and stored.definition:
             moved = msgspec.structs.replace(schedule, vms=found, hosts=schedule.hosts | uris)
             self._store.redefine(stored, moved.definition())
         return found, uris
+
+
+def _distinct(vms: Iterable[VMRef], uris: Mapping[str, str]) -> tuple[VMRef, ...]:
+    """Return VMs once each: a host may be known by two names. Raises WorkflowError if two hosts have one, as while it is migrated."""
+    found: dict[str, VMRef] = {}
+    for vm in vms:
+        known = found.setdefault(vm.id, vm)
+        if uris[known.host] != uris[vm.host]:
+            raise WorkflowError(
+                f"{known.name} of {known.host} and {vm.name} of {vm.host} have the same id",
+                resource=vm.name,
+                hint="wait if it is being migrated; otherwise give them schedules of their own",
+            )
+    return tuple(found.values())
 
 
 def _located(vm: VMRef, hosts: Hosts, names: list[str]) -> VMRef:
