@@ -413,16 +413,35 @@ def test_an_error_is_told_though_undoing_failed_too(ill, host, vm):
     assert len(vm.refresh().record.disks) == 1
 
 
-def test_a_copy_that_was_attached_though_the_answer_was_lost_is_kept(host, vm, monkeypatch):
-    """Deleting the file would take a disk from the VM."""
+@pytest.mark.parametrize("snapshot", [False, True])
+def test_a_copy_that_was_attached_though_the_answer_was_lost_is_kept(host, vm, monkeypatch, snapshot):
+    """Deleting the file would take a disk from the VM, also when another client has made a snapshot meanwhile."""
     native = host.dispatcher.driver.native
+    thing = native.inventory.find(vm.id)
     wait, source = native.wait, vm.record.disks[0].source.removeprefix("[").replace("] ", "/")
 
     def lost(task, **more):
         found = wait(task, **more)
         if native.read(task, ["info.descriptionId"])["info.descriptionId"].lower().endswith(("reconfigure", "reconfigvm")):
+            if snapshot:
+                below_a_snapshot(thing)
             raise ConnectionResetError
         return found
+
+    def below_a_snapshot(thing):
+        """Give the disk the file that a snapshot gives it; the simulator's snapshots leave the disk's own."""
+        (device,) = [
+            each
+            for each in native.read(thing, ["config.hardware.device"])["config.hardware.device"]
+            if "image-1" in str(getattr(each.backing, "fileName", ""))
+        ]
+        base = device.backing.fileName
+        device.backing.parent = type(device.backing)(fileName=base, diskMode="persistent")
+        device.backing.fileName = base.replace(".vmdk", "-000001.vmdk")
+        manager, datacenter = native.content.virtualDiskManager, native.datacenter_thing(thing)
+        wait(manager.CopyVirtualDisk_Task(base, datacenter, device.backing.fileName, datacenter), resource=vm.name)
+        change = vim.vm.device.VirtualDeviceSpec(operation="edit", device=device)
+        wait(thing.ReconfigVM_Task(vim.vm.ConfigSpec(deviceChange=[change])), resource=vm.name)
 
     with monkeypatch.context() as patch:
         patch.setattr(native, "wait", lost)
@@ -430,7 +449,7 @@ def test_a_copy_that_was_attached_though_the_answer_was_lost_is_kept(host, vm, m
             vm.disks.attach(source=source)
     assert caught.value.outcome == "unknown"
     (disk,) = [disk for disk in vm.refresh().record.disks if "image-1" in disk.source]
-    assert disk.volume in {volume.name for volume in host.pools.volumes(disk.pool)}
+    assert "struck/struck-image-1.vmdk" in {volume.name for volume in host.pools.volumes(disk.pool)}
 
 
 def test_an_imported_vm_that_was_started_before_the_import_failed_is_not_left(host, vm, tmp_path, monkeypatch):

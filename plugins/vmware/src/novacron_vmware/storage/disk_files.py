@@ -14,7 +14,7 @@ from novacron_vmware.devices import BUSES, Adding, split_path
 from novacron_vmware.gone import still_there
 from novacron_vmware.placement import datastores, image_path
 from novacron_vmware.sdk import vim
-from novacron_vmware.storage.disk_users import refuse_users
+from novacron_vmware.storage.disk_users import chain, refuse_users
 from novacron_vmware.undoing import undone_on_failure
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def attach(
 def _delete_unattached(connection: VMwareConnection, thing: Any, name: str, path: str, datacenter: Any) -> None:
     """Delete a copy that was to be attached to a VM. It is kept if the VM has it: a change may be made though its answer was lost."""
     devices = connection.read(thing, ["config.hardware.device"])["config.hardware.device"]
-    if path not in {getattr(device.backing, "fileName", None) for device in devices if device.backing}:
+    if not any(path in chain(device) for device in devices):  # it is below the disk's own file once a snapshot was made
         connection.wait(connection.content.virtualDiskManager.DeleteVirtualDisk_Task(path, datacenter), resource=name)
 
 
