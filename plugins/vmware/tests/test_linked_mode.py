@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 from click.testing import CliRunner
@@ -43,6 +43,19 @@ def test_one_login_reaches_the_vms_of_all(linked):
         with novacron.connect(uri, password=linked[0].password) as host:
             seen |= {(host.dispatcher.driver.native.address[1], vm.name) for vm in host.vms.list()}
     assert seen == {(vcenter.port, "DC0_C0_RP0_VM0") for vcenter in linked}
+
+
+def test_parameters_of_the_uri_hold_for_the_others_however_they_are_written(linked, tmp_path):
+    """Names of parameters have no case."""
+    file = tmp_path / "a password"
+    file.write_text(linked[0].password)
+    file.chmod(0o600)
+    query = f"?Verify=no&PASSWORD_FILE={quote(str(file))}"
+    with novacron.connect(linked[0].uri(query=query)) as host:
+        uris = [each.uri for each in host.native.vcenter_list()]
+    assert [urlsplit(uri).query for uri in uris] == [f"verify=no&password_file={quote(str(file))}"] * len(linked)
+    for uri in uris:
+        novacron.connect(uri).close()
 
 
 def test_the_fleet_gets_all_linked_vcenters_by_one_command(linked, own_state, monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from novacron.errors import DriverError, UnsupportedOperationError
+from novacron.plugins import HostURI
 from novacron_vmware.errors import translated
 from novacron_vmware.native.area import NativeOperations, vsphere
 from novacron_vmware.native.records import LinkedVCenter
@@ -66,8 +67,8 @@ class VSphereLinkedMode(NativeOperations):
         values = {each.findtext("{*}key"): each.findtext("{*}value") for each in service.iter("{*}serviceAttributes")}
         identity = service.findtext("{*}serviceId") or ""
         address = place.hostname if place.port in (None, 443) else f"{place.hostname}:{place.port}"
-        given = dict(part.split("=", 1) for part in urlsplit(self._connection.uri).query.split("&") if "=" in part)
-        query = urlencode({key: given[key] for key in KEPT if key in given}, safe="/%")
+        given = HostURI.parse(self._connection.uri).query
+        query = urlencode({key: given[key] for key in KEPT if key in given}, safe="/", quote_via=quote)
         user = quote(self._connection.session.user, safe="")
         return LinkedVCenter(
             name=values.get(INSTANCE) or address,
