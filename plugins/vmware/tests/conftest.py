@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -104,6 +105,19 @@ def simulator():
     yield start
     for each in started:
         each.stop()
+
+
+@pytest.fixture
+def own_world(simulator):
+    """Return a function that starts a simulator for one test alone, and returns its datacenter and govc at it."""
+    with ExitStack() as stack:
+
+        def start(*flags: str) -> tuple[novacron.HostHandle, Govc]:
+            vcenter = simulator(*flags)
+            host = novacron.connect(vcenter.uri(path="/DC0"), name="vc", password=vcenter.password)
+            return stack.enter_context(host), Govc(vcenter)
+
+        yield start
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,7 @@ def test_another_user_s_keys_are_written_by_that_user(vcenter, vm):
     assert vm.guest.exec("sh", "-c", made).exit_status == 0
     vm.guest.set_ssh_keys("other", ["ssh-ed25519 CCCC"])
     assert vm.guest.exec("stat", "-c", "%u", "/home/other/.ssh/authorized_keys").stdout == b"4711\n"
-    link = "rm -r /home/other/.ssh; ln -s /root/.ssh /home/other/.ssh; mkdir -p /root/.ssh; echo kept >/root/.ssh/authorized_keys"
+    link = "rm -r /home/other/.ssh; ln -s /root/.ssh /home/other/.ssh; mkdir -p -m 700 /root/.ssh; echo kept >/root/.ssh/authorized_keys"
     assert vm.guest.exec("sh", "-c", link).exit_status == 0
     with pytest.raises(errors.GuestAgentError):
         vm.guest.set_ssh_keys("other", ["ssh-ed25519 DDDD"])

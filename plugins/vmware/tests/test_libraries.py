@@ -10,7 +10,7 @@ import pytest
 from novacron import DiskSpec, VMSpec, errors
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def library(host):
     made = host.native.library_create("isos and more", pool="LocalDS_1", description="for tests")
     yield made

@@ -25,7 +25,10 @@ def vm(host):
     )
 
 
-def test_tasks_are_listed_by_object_and_state(host, govc, vm):
+def test_tasks_are_listed_by_object_and_state(own_world):
+    """In a simulator of its own: vcsim no longer answers who asks for the tasks of an object once a clone of it was deleted."""
+    host, govc = own_world("-machines", "1")
+    vm = host.vms.create(name="own", memory="64MiB")
     vm.start()
     vm.stop()
     found = host.native.task_list(object="own")

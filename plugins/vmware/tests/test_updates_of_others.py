@@ -35,10 +35,12 @@ def vcenter():
         yield vcenter
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def vm(host):
-    host.vms.create(name="web1", memory="64MiB", disks=[{"size": "1MiB", "pool": "LocalDS_0"}], nics=[{"network": "VM Network"}])
-    return host.vms["web1"]
+    disks = [{"size": "1MiB", "pool": "LocalDS_0"}]
+    vm = host.vms.create(name="web1", memory="64MiB", disks=disks, nics=[{"network": "VM Network"}])
+    yield vm
+    vm.delete(force=True)
 
 
 @contextmanager
@@ -190,7 +192,7 @@ def test_a_disk_that_was_there_before_is_kept_though_another_client_attaches_one
     govc("datastore.disk.create", "-ds", "LocalDS_0", "-size", "1M", "ours.vmdk")
 
     def other():
-        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/theirs", "-size", "1M")
+        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/first", "-size", "1M")
 
     with beside(monkeypatch, DEVICES, other):
         vm.disks.attach({"path": "LocalDS_0/ours", "target": "sdd"})
