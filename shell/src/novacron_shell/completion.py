@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +133,7 @@ def complete_snapshots(context: click.Context, parameter: click.Parameter, incom
     return [CompletionItem(name) for name in names if name.startswith(incomplete) and can_be_typed(name)]
 
 
-def vm_argument(command: Any) -> Any:
+def vm_argument(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the argument VM, completed by name."""
     import click
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NovaCronError, SpecProblem, VMNotFoundError
@@ -116,7 +116,11 @@ class FleetPage(Sequence[VMHandle]):
     def __len__(self) -> int:
         return len(self._vms)
 
-    def __getitem__(self, index: Any) -> Any:
+    @overload
+    def __getitem__(self, index: int) -> VMHandle: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[VMHandle]: ...
+    def __getitem__(self, index: int | slice) -> VMHandle | Sequence[VMHandle]:
         return self._vms[index]
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -74,7 +74,7 @@ class ChangePlan:
         self._changes = type(changes).parse({name: value for name, value in given.items() if name in asked})
         self._given = asked
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[FieldChange]:
         return iter(self.fields)
 
     def __len__(self) -> int:

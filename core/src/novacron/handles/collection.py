@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from novacron.display import html_table
 from novacron.errors import InvalidSpecError, NotFoundError, NovaCronError, SpecProblem, either
@@ -96,9 +96,22 @@ class Collection(Generic[T]):
 
 
 class NamedMapping(Mapping[str, T]):
-    """A mapping whose `[]` raises a NotFoundError with a hint. `get` and `in` treat that as missing, as those of a dictionary do."""
+    """A mapping whose `[]` raises a NotFoundError with a hint. `get` and `in` treat that as missing, as those of a dictionary do.
 
-    def get(self, key: str, default: Any = None) -> Any:
+    It equals itself alone: a comparison of the items would ask for all of them.
+    """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    @overload
+    def get(self, key: str) -> T | None: ...
+    @overload
+    def get(self, key: str, default: T | D) -> T | D: ...
+    def get(self, key: str, default: object = None) -> object:
         """Return one item by its name, or `default` if it does not exist."""
         try:
             return self[key]

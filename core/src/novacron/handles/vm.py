@@ -394,8 +394,7 @@ class VMHandle:
             >>> novacron.connect("sim://waiting").vms.create(name="web1", start=True).wait_for("running", timeout="5s")
             'running'
         """
-        seen: Status | GuestInfo | list[Address] | str = wait_for(self, condition, timeout=timeout)
-        return seen
+        return wait_for(self, condition, timeout=timeout)
 
     def locked(self, timeout: float | str = "1m") -> AbstractContextManager[None]:
         """Hold the VM's lock during a `with` block, so that several operations are not interleaved with those of others.

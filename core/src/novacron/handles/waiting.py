@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -18,12 +18,13 @@ from novacron.units import parse_duration
 
 if TYPE_CHECKING:
     from novacron.handles.vm import VMHandle
+    from novacron.records.guest import GuestInfo
 
 INTERVAL = 1.0
 """Seconds between two checks if no event arrives."""
 
 
-def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> Any:
+def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> Status | GuestInfo | list[Address] | str:
     """Wait until a condition holds. It is checked at each event of the VM, and every second.
 
     Args:
@@ -49,7 +50,7 @@ def wait_for(vm: VMHandle, condition: str, *, timeout: float | str = "5m") -> An
             changed.clear()
             holds, seen = check()
             if holds:
-                return seen
+                return cast("Status | GuestInfo | list[Address] | str", seen)
             remaining = until - time.monotonic()
             if remaining <= 0:
                 raise OperationTimeoutError(

@@ -25,7 +25,15 @@ class Settings(Store, MutableMapping[str, int]):
     `run_retention_days`: workers delete finished runs, and times of schedules, after so many days. Failed runs stay.
     `run_retention_runs`: workers delete the oldest finished runs if there are more than that. Failed runs stay.
     `metrics_days`, `metrics_5m_days`, `metrics_1h_days`: how many days samples, 5-minute roll-ups and hourly roll-ups are kept.
+
+    It equals itself alone: a comparison of the values would read all of them from the database. Compare `dict(fleet().settings)`.
     """
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __getitem__(self, name: str) -> int:
         from novacron.store.tables import settings

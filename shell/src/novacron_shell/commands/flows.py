@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -23,7 +24,7 @@ def flow() -> None:
     """
 
 
-def load_option(command: Any) -> Any:
+def load_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--load`, which loads code before the command runs."""
 
     def load(context: Any, parameter: Any, names: tuple[str, ...]) -> None:

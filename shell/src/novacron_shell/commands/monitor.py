@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -153,7 +154,7 @@ def put(settings: Settings, name: str, value: float, labels: tuple[str, ...], so
     _metrics().put(name, value, labels=dict(pair(label) for label in labels), source=source)
 
 
-def flow_options(command: Any) -> Any:
+def flow_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options that say where metrics come from besides the hosts, and where they go."""
     options = (
         click.option(

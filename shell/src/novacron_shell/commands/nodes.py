@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -18,7 +18,7 @@ def node() -> None:
     """Nodes of the fleet: the machines that run VMs, and their capacity."""
 
 
-def share(resource: str) -> Any:
+def share(resource: str) -> Callable[[Any], str]:
     """Return a function that shows what is allocated of a resource, and the limit."""
     from novacron.units import format_size
 
@@ -120,7 +120,7 @@ def refresh(settings: Settings, hosts: tuple[str, ...]) -> None:
     _tell_unreachable(found.unreachable)
 
 
-def limit_options(command: Any) -> Any:
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options for allocation ratios and reserves."""
     options = [
         click.option("--vcpus-ratio", type=NUMBER, help='vCPUs for each CPU thread, such as 4, or "unlimited".'),

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from novacron.errors import HostNotFoundError, VMNotFoundError, either
 from novacron.handles.collection import NamedMapping
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from novacron.specs.query import VMQueryFields
     from novacron_shell.repl.pipes import Selection
 
+D = TypeVar("D")
 PATIENCE = 5.0
 """Seconds that a host has to list its VMs."""
 RETRY, PAUSE = 5.0, 0.5
@@ -69,9 +70,13 @@ class Inventory(NamedMapping["VMHandle"]):
     def __contains__(self, name: object) -> bool:
         return name in self._vms
 
-    def get(self, name: str, default: Any = None) -> Any:
-        """Return the VM of that name, or `default`."""
-        return self._vms.get(name, default)
+    @overload
+    def get(self, key: str) -> VMHandle | None: ...
+    @overload
+    def get(self, key: str, default: VMHandle | D) -> VMHandle | D: ...
+    def get(self, key: str, default: object = None) -> object:
+        """Return the VM of that name, or `default`. No similar names are searched for."""
+        return self._vms.get(key, default)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._vms)
