@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -80,3 +82,94 @@ def test_a_package_that_loads_its_modules_is_found(tmp_path):
     ]:
         files["eager"].write_text(source)
         assert bool(circle(order_of_locks(files))) is expected, source
+
+
+SCRIPT = """
+import _frozen_importlib, importlib, importlib.abc, importlib.machinery, sys, threading, time
+
+def is_waiting(thread):  # for the lock of a module
+    return bool(_frozen_importlib._blocking_on.get(thread.ident))
+
+class Slow(importlib.abc.MetaPathFinder):
+    '''Lets the first thread create the package only when the other thread waits for it, or has ended.'''
+    def find_spec(self, name, path, target=None):
+        if name != package or threading.current_thread() is not first:
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(name, path)
+        def create_module(spec):  # the package's lock is held, and the package can't be found yet
+            loading.set()
+            while other.is_alive() and not is_waiting(other):
+                time.sleep(0.001)
+        spec.loader.create_module = create_module
+        return spec
+
+def load(name, public=()):
+    try:
+        module = importlib.import_module(name)
+        for each in public:
+            getattr(module, each)
+    except BaseException as error:
+        failed.append(f"{package}: {type(error).__name__}: {error}")
+
+failed = []
+sys.meta_path.insert(0, Slow())
+package = None
+for name in sys.argv[1:]:
+    module = importlib.import_module(name)
+    public = module.__all__
+    homes = {getattr(getattr(module, each), "__module__", "") for each in public}
+    home = min((each for each in homes if each.startswith(name + ".")), default=None)
+    if home is None:  # its own names alone
+        continue
+    for loaded in [each for each in sys.modules if each.partition(".")[0].startswith("novacron")]:
+        del sys.modules[loaded]
+    if "." in name:
+        importlib.import_module(name.rpartition(".")[0])
+    loading = threading.Event()
+    first = threading.Thread(target=load, args=(name, public))
+    other = threading.Thread(target=lambda: (loading.wait(60), load(home)))
+    package = name
+    other.start(); first.start(); first.join(); other.join()
+    package = None
+sys.exit("\\n".join(failed) or 0)
+"""
+"""Loads packages again and again: one thread the package with all of its public names, the other a module of it."""
+
+
+def packages_with_names() -> list[str]:
+    """Return the packages that have public names of their modules."""
+    files = sources()
+    return sorted(
+        module
+        for module, file in files.items()
+        if file.name == "__init__.py"
+        and any(
+            isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(f"{module}.")
+            for node in ast.walk(ast.parse(file.read_text()))
+        )
+    )
+
+
+def raced(*packages: str, path: str = "") -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {[path] if path else []}\n{SCRIPT}", *packages],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.stderr if done.returncode else ""
+
+
+def test_a_thread_that_loads_a_package_and_one_that_loads_a_module_of_it_both_succeed():
+    packages = packages_with_names()
+    assert {"novacron.workflow", "novacron.hookspecs", "novacron.drivers.sim"} <= {*packages}
+    assert raced(*packages) == ""
+
+
+def test_the_race_ends_with_an_error_if_the_package_loads_its_modules(tmp_path):
+    package = tmp_path / "novacron_eager"
+    package.mkdir()
+    (package / "__init__.py").write_text("from novacron_eager.part import first\n__all__ = ['first']\n")
+    (package / "part.py").write_text("import time\ndef first(): pass\n")
+    assert "novacron_eager: _DeadlockError" in raced("novacron_eager", path=str(tmp_path))
