@@ -73,3 +73,22 @@ def test_no_two_areas_have_an_operation_of_one_name():
 def test_a_vms_handle_has_every_verb_of_its_life(verb):
     assert f"vm_{verb}" in operations()
     assert (getattr(VMHandle, verb).__doc__ or "").strip()
+
+
+SOURCES = Path(__file__).parents[2] / "src" / "novacron"
+CALLERS = ("handles", "appliances", "fleets", "images", "monitoring")
+"""The packages whose objects call operations for users. Most operations have a method of a handle."""
+
+
+def uncalled(names, text):
+    """Return the operations that a text does not name as a string."""
+    return [name for name in names if not re.search(rf"""["']{name}["']""", text)]
+
+
+def test_every_operation_is_called_by_an_object_for_users():
+    text = "\n".join(file.read_text() for folder in CALLERS for file in sorted((SOURCES / folder).rglob("*.py")))
+    assert uncalled(operations(), text) == [], "give it a method of a handle in core/src/novacron/handles/"
+
+
+def test_an_operation_without_a_method_is_found():
+    assert uncalled(["vm_start", "vm_blink"], 'self._host.invoke("vm_start", vm=self.id)  # not vm_blink') == ["vm_blink"]
