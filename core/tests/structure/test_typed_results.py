@@ -70,7 +70,7 @@ ALLOWED = {
         "novacron_shell.cli.MainGroup.resolve_command",
         "novacron_shell.commands.flows.compose",
         "novacron_shell.commands.nodes.NumberType.convert",
-        "novacron_shell.groups.CommandGroup.resolve_command",
+        "novacron_shell.groups.CommandGroup.*",
         "novacron_shell.options.TextFile.convert",
     ),
 }

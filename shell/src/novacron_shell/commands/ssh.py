@@ -105,7 +105,7 @@ def ssh(
     raise click.exceptions.Exit(run(argv))
 
 
-class Place(NamedTuple):
+class FileLocation(NamedTuple):
     """A file of this machine (`vm` is None) or of a VM."""
 
     vm: str | None
@@ -113,18 +113,18 @@ class Place(NamedTuple):
     user: str | None = None
 
 
-def place_of(text: str) -> Place:
+def location_of(text: str) -> FileLocation:
     """Return what an argument of `cp` names: `[USER@]VM:PATH`, or else a file of this machine.
 
     Example:
-        >>> place_of("ann@kvm1/web1:/etc/motd"), place_of("./a:b").vm, place_of("motd").vm
-        (Place(vm='kvm1/web1', path='/etc/motd', user='ann'), None, None)
+        >>> location_of("ann@kvm1/web1:/etc/motd"), location_of("./a:b").vm, location_of("motd").vm
+        (FileLocation(vm='kvm1/web1', path='/etc/motd', user='ann'), None, None)
     """
     before, colon, path = text.partition(":")
     if not colon or not before or before.startswith((".", "/", "~")) or Path(text).exists():
-        return Place(None, text)
+        return FileLocation(None, text)
     user, at, vm = before.rpartition("@")
-    return Place(vm, path, user if at else None)
+    return FileLocation(vm, path, user if at else None)
 
 
 @click.command("cp")
@@ -141,7 +141,7 @@ def cp(
 
     It uses SSH. If the VM has no known address or no SSH server answers, the guest agent copies single files, as its own user (root).
     """
-    places, to = [place_of(source) for source in sources], place_of(destination)
+    places, to = [location_of(source) for source in sources], location_of(destination)
     remote = {place.vm for place in (*places, to) if place.vm is not None}
     upload = to.vm is not None
     if len(remote) != 1 or any((place.vm is None) != upload for place in places):
