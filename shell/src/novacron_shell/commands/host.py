@@ -199,7 +199,10 @@ def cpu_baseline(settings: Settings, name: str | None, group: str | None) -> Non
 def lock_manager(settings: Settings, name: str | None) -> None:
     """Show what leases the disks of running VMs on a host: virtlockd, sanlock or none. It is tried with a VM that never runs."""
     found = (settings.open(name) if name else settings.host()).lock_manager()
-    click.echo(found)
+    if settings.output in ("table", "wide", "name"):
+        write(found)
+    else:
+        show_one({"lock_manager": found}, settings.output)
 
 
 @host.command("expirations")
