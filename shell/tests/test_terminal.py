@@ -120,6 +120,7 @@ def test_ctrl_z_after_top_stops_the_shell_and_fg_continues_it(shell):
     shell.send("\x1a")
     shell.expect("Stopped")
     shell.send("fg\r")
+    shell.expect("novacron>")  # before it reads, a Ctrl-C would discard the typed "fg"
     answers(shell, 2)
     answers(shell, 3)
 
