@@ -1,6 +1,9 @@
 """Locks across machines: two sites with one PostgreSQL database and state directories of their own."""
 
+import os
+import signal
 import threading
+import time
 from contextlib import ExitStack
 from types import SimpleNamespace
 
@@ -11,6 +14,7 @@ from novacron import errors
 from novacron.site import Site
 from novacron.store import advisory_locks, database
 from novacron.store.advisory_locks import AdvisoryLocks
+from novacron.threads import in_thread
 
 pytestmark = [pytest.mark.lab, pytest.mark.timeout(120)]
 
@@ -124,3 +128,27 @@ def test_a_client_gives_up_a_server_that_does_not_answer_any_more(sites, tmp_pat
     with Site(tmp_path / "three", database=f"{sites[0].database.url}&tcp_user_timeout=7000") as three:
         assert parameters(three)["tcp_user_timeout"] == "7000"
         assert parameters(three)["keepalives_idle"] == "10"
+
+
+def test_a_server_that_hangs_holds_up_nobody_longer_than_he_waits(sites):
+    """One thread waits for the server's answer, on the connection of all locks; the others give up in their own time."""
+    locks = AdvisoryLocks(sites[0]._url, lambda: sites[0].database)
+    refuse = lambda: errors.BusyError("held")  # noqa: E731
+
+    def take():
+        with locks.hold("b", lambda: 60.0, refuse):
+            pass
+
+    with locks.hold("a", lambda: 0.0, refuse):
+        process = locks._connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+        os.kill(process, signal.SIGSTOP)
+        try:
+            waiting = in_thread(take, "waits for the server")
+            while not locks._guard.locked():
+                time.sleep(0.01)
+            with pytest.raises(errors.BusyError), locks.hold("c", lambda: 0.0, refuse):
+                pass
+            assert not waiting.done()
+        finally:
+            os.kill(process, signal.SIGCONT)
+        waiting.result(60)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 PAUSE = 0.02
 """Seconds between two tries to get a lock."""
+ONE_ANSWER = 1.0
+"""Seconds that the server may take for an answer to another thread, also if the caller would not wait for a lock."""
 KEEPALIVE = {
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
@@ -60,7 +62,7 @@ class AdvisoryLocks:
         import hashlib
 
         number = int.from_bytes(hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()[:8], "big", signed=True)
-        while not self._try(number):
+        while not self._try(number, remaining):
             if remaining() <= 0:
                 raise refuse()
             time.sleep(PAUSE)
@@ -69,11 +71,13 @@ class AdvisoryLocks:
         finally:
             self._release(number)
 
-    def _try(self, number: int) -> bool:
+    def _try(self, number: int, remaining: Callable[[], float]) -> bool:
         """Try to get a lock, and return whether it was free and the database can be reached."""
         import sqlalchemy as sa
 
-        with self._guard:
+        if not self._guard.acquire(timeout=min(max(remaining(), ONE_ANSWER), threading.TIMEOUT_MAX)):
+            return False  # another thread waits for the server
+        try:
             if number in self._held:  # the server would give it to the same connection again
                 return False
             free = False
@@ -87,6 +91,8 @@ class AdvisoryLocks:
             finally:
                 self._tidy()
             return free
+        finally:
+            self._guard.release()
 
     def _release(self, number: int) -> None:
         """Release a lock. If its connection was lost, the server has released it."""
