@@ -37,6 +37,13 @@ def test_names_of_parameters_have_no_case(site):
         assert host.vms.list().total == 2
 
 
+def test_a_driver_that_asks_for_a_parameter_in_its_own_way_still_gets_it():
+    """A plugin that was written before names were made lower case."""
+    query = HostURI.parse("toy://a?apiToken_File=/t&colour=red").query
+    assert (query["apiToken_File"], query.get("Colour"), query.get("size"), "COLOUR" in query) == ("/t", "red", None, True)
+    assert list(query) == ["apitoken_file", "colour"]
+
+
 @pytest.mark.parametrize("parameters", [None, ("colour",)])
 def test_a_driver_that_declares_nothing_gets_all_parameters(parameters):
     provider = DriverProvider(name="toy", schemes=("toy",), connect=lambda uri, context: Driver([]), parameters=parameters)

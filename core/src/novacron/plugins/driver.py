@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -23,10 +23,29 @@ hookimpl = pluggy.HookimplMarker(PROJECT)
 """Marks a method as an implementation of the hook with the same name."""
 
 
+class _Parameters(Mapping[str, str]):
+    """The parameters of a query, by their names in lower case; looked up without regard to case."""
+
+    def __init__(self, given: Iterable[tuple[str, str]]) -> None:
+        self._values = {name.lower(): value for name, value in given}
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
 class HostURI(NamedTuple):
     """The URI of a host: `scheme://user@host:port/path?query`. `text` is the URI without a password.
 
-    The names of the query's parameters are in lower case: `?Verify=no` is `?verify=no`.
+    The names of the query's parameters are in lower case: `?Verify=no` is `?verify=no`. A driver may ask for them in any case.
 
     Example:
         >>> uri = HostURI.parse("qemu+ssh://root@kvm1:2222/system?keyfile=/k")
@@ -61,7 +80,7 @@ class HostURI(NamedTuple):
                 outcome="not_sent",
             )
         parts = urlsplit(text)
-        query = {name.lower(): value for name, value in parse_qsl(parts.query, keep_blank_values=True)}
+        query = _Parameters(parse_qsl(parts.query, keep_blank_values=True))
         user = unquote(parts.username) if parts.username else None
         return cls(text, parts.scheme, user, parts.hostname, parts.port, parts.path, query)
 
