@@ -8,8 +8,10 @@ import sqlalchemy as sa
 
 from novacron import Site, errors
 from novacron.plugins import hookimpl
+from novacron.store.migration_slots import LIMIT
 from novacron.store.processes import ProcessStore
 from novacron.store.runs import RunStore
+from novacron.store.settings import DEFAULTS
 from novacron.store.tables import run_entries, runs
 from novacron.workflow import StepKind, parallel, steps
 from novacron.workflow.nodes import VMRef
@@ -229,6 +231,19 @@ def test_a_migration_counts_although_its_slot_could_not_be_released(site, hosts,
     assert steps.migrate("one").run(vm, hosts=hosts).status == "done"
     with site.database.transaction() as connection:
         assert connection.execute(sa.text("SELECT count(*) FROM migration_slots")).scalar() == 0
+
+
+def test_a_migration_that_waits_for_a_slot_that_could_not_be_released_goes_on(site, hosts, vm):
+    """No other migration of this process may ever begin that would release it."""
+    slots, process = site.engine._slots, site.engine.join().id
+    before = [f"before-{number}" for number in range(DEFAULTS[LIMIT])]
+    for migration in before:
+        assert slots._store.take(migration, "other", {vm.host.uri: "one"}, process, ()) is None
+    waits = threading.Event()
+    run = steps.migrate("two").run(vm, hosts=hosts, wait=False, on_progress=lambda told: "waits" in told.message and waits.set())
+    assert waits.wait(30)
+    slots._ended.update(before)  # the database was away when they ended
+    assert settled(run, 30).status == "done"
 
 
 def test_a_run_that_can_not_be_given_to_a_worker_ends_for_whoever_waits(site, vm, monkeypatch):

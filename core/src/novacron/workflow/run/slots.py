@@ -84,6 +84,7 @@ class SharedSlots:
         while full := self._patience.call(self._store.take, migration, name, hosts, self._process(), set(self._alive())):
             context.report(f"waits: {full}")
             context.wait(POLL)
+            self._release()  # the slot that is waited for may be one of those
         try:
             yield
         finally:
