@@ -19,6 +19,7 @@ from novacron import DiskSpec, VMSpec, errors
 from novacron_vmware import keepalive
 from novacron_vmware.errors import mapped
 from novacron_vmware.sdk import vim, vmodl
+from novacron_vmware.undoing import undone_on_failure
 
 
 def wait_for(condition, seconds=60.0):
@@ -411,6 +412,16 @@ def test_an_error_is_told_though_undoing_failed_too(ill, host, vm):
         vm.disks.attach(source=source)
     assert "struck-image-1.vmdk' may be left" in caught.value.hint
     assert len(vm.refresh().record.disks) == 1
+
+
+def test_a_defect_of_undoing_does_not_hide_the_first_error():
+    """Such as an answer of vSphere without the field that is read."""
+    with (
+        pytest.raises(errors.InvalidStateError, match="it runs") as caught,
+        undone_on_failure("web1", "the VM 'web1'", lambda: {}["config.hardware.device"]),
+    ):
+        raise errors.InvalidStateError("it runs", hint="stop it")
+    assert caught.value.hint == ("stop it; the VM 'web1' may be left, because undoing failed: KeyError: 'config.hardware.device'")
 
 
 @pytest.mark.parametrize("snapshot", [False, True])

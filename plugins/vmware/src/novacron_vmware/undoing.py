@@ -25,8 +25,9 @@ def undone_on_failure(resource: str, what: str, undo: Callable[[], object]) -> I
         try:
             with translated(resource):
                 undo()
-        except NovaCronError as failed:
-            left = f"{what} may be left, because undoing failed: {failed}"
+        except Exception as failed:  # noqa: BLE001 - a defect, too, must not hide the first error
+            why = failed if isinstance(failed, NovaCronError) else f"{type(failed).__name__}: {failed}"
+            left = f"{what} may be left, because undoing failed: {why}"
             if isinstance(error, NovaCronError):
                 error.hint = f"{error.hint}; {left}" if error.hint else left
             else:
