@@ -177,7 +177,7 @@ def test_flows(stored):
 @given(st.text(max_size=40) | st.from_regex(r"[0-9*/,LW#-]{1,6}( [0-9*/,LW#-]{1,6}){4,5}", fullmatch=True))
 @MANY
 def test_schedules(cron):
-    bounded(_problems, "nightly", cron, "Europe/Berlin", "skip", [], "tag")
+    bounded(_problems, "nightly", cron, "Europe/Berlin", "skip", [], "tag", 1)
 
 
 @given(st.dictionaries(st.sampled_from(sorted(VMSpec.model_fields)), JSON, max_size=6))
