@@ -23,6 +23,7 @@ from failover_lab import Copies, with_bmcs
 from storage_network import StorageNetwork
 
 from novacron import NovaCronError, Site
+from novacron_lab.running import LabError
 
 pytestmark = pytest.mark.lab
 
@@ -163,13 +164,21 @@ class Rack:
         A host that was fenced while the faults ended is switched on again.
         """
         fleet, place = self.site.fleet, self.place()
-        off = [host for host in self.lab.hosts if not host.powered]
+        off = [host for host in self.lab.hosts if self.without_libvirtd(host)]
         for host in off:
             self.switch_on(host)
         if off or place is None or any(node.status != "up" for node in fleet.nodes) or fleet.failover.list(unended=True):
             return False
         stored = fleet.failover._store.protected([self.vm.id]).get(self.vm.id)
         return stored is not None and stored.node == fleet.nodes[place.name].id and not stored.refusals
+
+    @staticmethod
+    def without_libvirtd(host):
+        """Whether a host is off. A late power-off may have ended libvirtd just before the client of the storage began."""
+        try:
+            return not host.daemon_pid
+        except LabError:
+            return True
 
     def close(self):
         self.controllers.close()
