@@ -12,7 +12,7 @@ D: no automatic restart."""
 Stage = Literal["fencing", "waiting", "restarting", "done", "quarantined", "ended", "cancelled", "left"]
 """fencing: the node is being switched off. waiting: a person has to confirm that it is off. restarting: it is off, its VMs are started
 elsewhere. done: all VMs are settled, the node has not returned. quarantined: it has returned, and its old definitions are being deleted.
-ended: it is used again. cancelled: it answered again before it was fenced."""
+ended: it is used again. cancelled: it answered again before it was fenced. left: its host was removed from the fleet."""
 RestartStatus = Literal["pending", "placed", "running", "moved", "refused", "failed"]
 """pending: it waits for a node. placed: it is being started on `destination`. running: it was restarted. moved: it runs elsewhere, or
 another failover restarts it. refused: it is not restarted (protection D). failed: a person has to look."""

@@ -52,6 +52,23 @@ class FailoverStore(Store):
             rows = connection.execute(query.where(t.c.ended_at.is_(None)) if unended else query).mappings().all()
         return [_failover(row) for row in rows]
 
+    def continuing(self, nodes: Collection[str]) -> list[Failover]:
+        """Return the failovers that have not ended, and those of nodes that had left the fleet and are back, the latest first.
+
+        Args:
+            nodes: ids of the nodes of the fleet.
+        """
+        import sqlalchemy as sa
+
+        from novacron.store.tables import failovers as t
+
+        later = t.alias()
+        newest = ~sa.exists().where(later.c.node == t.c.node, later.c.began_at > t.c.began_at)
+        query = t.select().where(sa.or_(t.c.ended_at.is_(None), sa.and_(t.c.stage == "left", newest)))
+        with self.transaction() as connection:
+            rows = connection.execute(query.order_by(t.c.began_at.desc(), t.c.id)).mappings().all()
+        return [_failover(row) for row in rows if row["ended_at"] is None or row["node"] in nodes]
+
     def of_node(self, node: str) -> Failover | None:
         """Return the failover of a node that has not ended, with its VMs; None if there is none."""
         found = next((each for each in self.all(unended=True) if each.node == node), None)

@@ -19,7 +19,7 @@ from novacron.fleets.failover.presence import LAST_LOOK, STRANGER, NodeAnsweredE
 from novacron.fleets.failover.protecting import NEVER_RESTARTED, read_protected
 from novacron.fleets.failover.rebooting import PATIENCE, Reboots
 from novacron.fleets.failover.restarting import Restarter, taker_of_allocation
-from novacron.fleets.failover.returning import cleaned, left_behind, stays_home, unended
+from novacron.fleets.failover.returning import cleaned, left_behind, stays_home
 from novacron.fleets.failover.times import Times
 from novacron.fleets.failover.watching import unwatched
 from novacron.fleets.fencing.fencer import Fencer
@@ -158,7 +158,7 @@ class FailoverController:
             members = [node for node in watched if node.group == group]
             messages += self._fence_failed(right, group, members, silent)
         nodes = {node.id: node for node in self._nodes.list()}
-        for failover in unended(self._store.all(), nodes):
+        for failover in self._store.continuing(nodes):
             node = nodes.get(failover.node)
             if node is None:
                 messages += self._leave(right, failover)

@@ -11,7 +11,7 @@ from typing import Any
 from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.fleets.demand import INACTIVE
 from novacron.fleets.failover.restarting import invoke_host
-from novacron.records.failover import Failover, RestartedVM
+from novacron.records.failover import RestartedVM
 from novacron.records.vm import VM
 from novacron.specs.query import VMQuery
 
@@ -127,18 +127,4 @@ def left_behind(vm: RestartedVM, node: str) -> RestartedVM:
     return changed
 
 
-def unended(failovers: Sequence[Failover], nodes: Collection[str]) -> list[Failover]:
-    """Return the failovers that continue: those that have not ended, and those of nodes that had left the fleet and are back.
-
-    Args:
-        failovers: all failovers, the latest first.
-        nodes: ids of the nodes of the fleet.
-    """
-    latest: dict[str, Failover] = {}
-    for each in failovers:
-        latest.setdefault(each.node, each)
-    back = [each for each in latest.values() if each.stage == "left" and each.node in nodes]
-    return [*(each for each in failovers if each.ended_at is None), *back]
-
-
-__all__ = ["GONE", "cleaned", "ended_together", "left_behind", "started_again", "stays_home", "unended"]
+__all__ = ["GONE", "cleaned", "ended_together", "left_behind", "started_again", "stays_home"]
