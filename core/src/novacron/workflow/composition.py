@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
 
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from novacron.workflow.plan import Plan
     from novacron.workflow.run.engine import Engine
     from novacron.workflow.run.run import Run
+
+V = TypeVar("V", "VMHandle", VMRef)
 
 
 class Workflow:
@@ -345,15 +347,26 @@ def _handles(vm: Any) -> list[VMHandle]:
 
 def distinct(vms: Iterable[VMHandle]) -> list[VMHandle]:
     """Return VMs without those that were given before. Raises WorkflowError if two of different hosts have the same id."""
-    found: dict[str, VMHandle] = {}
+    return once_each(vms, lambda vm: (vm.host.name, vm.host.uri), "run the flow for each of them on its own")
+
+
+def once_each(vms: Iterable[V], host_of: Callable[[V], tuple[str, str]], hint: str) -> list[V]:
+    """Return VMs once each: a host may be known by two names.
+
+    Args:
+        vms: handles or references of VMs.
+        host_of: returns the name and the URI of a VM's host.
+        hint: what to do if two hosts have a VM of one id.
+    Raises:
+        WorkflowError: two hosts have a VM of one id.
+    """
+    found: dict[str, V] = {}
     for vm in vms:
-        if (known := found.setdefault(vm.id, vm)).host.uri != vm.host.uri:
-            raise WorkflowError(
-                f"{known.name} of {known.host.name} and {vm.name} of {vm.host.name} have the same id",
-                resource=vm.name,
-                hint="run the flow for each of them on its own",
-            )
+        known = found.setdefault(vm.id, vm)
+        (name, uri), (other, other_uri) = host_of(known), host_of(vm)
+        if uri != other_uri:
+            raise WorkflowError(f"{known.name} of {name} and {vm.name} of {other} have the same id", resource=vm.name, hint=hint)
     return list(found.values())
 
 
-__all__ = ["Workflow", "distinct", "parallel", "reference", "unregistered", "workflow"]
+__all__ = ["Workflow", "distinct", "once_each", "parallel", "reference", "unregistered", "workflow"]

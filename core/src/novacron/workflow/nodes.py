@@ -227,12 +227,9 @@ class EachNode(Wrapper, frozen=True, tag="each"):
     def problems(self) -> Iterator[tuple[str, str, str]]:
         if not self.vms:
             yield "vms", "empty", "at least one VM"
-        if twice := [vm for vm, times in Counter(vm.id for vm in self.vms).items() if times > 1]:
-            yield (
-                "vms",
-                f"{names_of(vm for vm in {vm.id: vm for vm in self.vms}.values() if vm.id in twice)} twice",
-                "each VM once",
-            )
+        times = Counter(vm.id for vm in self.vms)
+        if twice := {vm.id: vm for vm in self.vms if times[vm.id] > 1}:
+            yield "vms", f"{names_of(twice.values())} twice", "each VM once"
         if self.max_parallel < 1:
             yield "max_parallel", str(self.max_parallel), "a whole number of at least 1"
 

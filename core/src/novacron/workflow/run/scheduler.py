@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from novacron.errors import NovaCronError, VMNotFoundError, WorkflowError
+from novacron.errors import NovaCronError, VMNotFoundError
 from novacron.store.schedules import StoredSchedule
-from novacron.workflow.composition import Workflow
+from novacron.workflow.composition import Workflow, once_each
 from novacron.workflow.cron import latest_until, times_after, times_until
 from novacron.workflow.hosts import Hosts, default_resolver
 from novacron.workflow.nodes import EachNode, OnFailureNode, VMRef
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 LATE = timedelta(seconds=60)
 """How late a run may begin before its time counts as missed, and how long a host that can't be reached is tried again."""
+ALSO_ELSEWHERE = "wait if it is being migrated; otherwise give them schedules of their own"
+"""What helps when two hosts list a VM of one id."""
 MOST = 100
 """How many missed times of a schedule are begun, the latest ones. More are a clock that went ahead rather than work that is wanted."""
 
@@ -138,27 +140,13 @@ class Scheduler:
             else:
                 found = tuple(_located(vm, hosts, [*schedule.hosts, *resolver.uris()]) for vm in schedule.vms)
             uris = {vm.host: hosts[vm.host].uri for vm in found}
-            found = _distinct(found, uris)
+            found = tuple(once_each(found, lambda vm: (vm.host, uris[vm.host]), ALSO_ELSEWHERE))
         finally:
             hosts.close()
         if schedule.tag is None and found != schedule.vms and stored.definition:
             moved = msgspec.structs.replace(schedule, vms=found, hosts=schedule.hosts | uris)
             self._store.redefine(stored, moved.definition())
         return found, uris
-
-
-def _distinct(vms: Iterable[VMRef], uris: Mapping[str, str]) -> tuple[VMRef, ...]:
-    """Return VMs once each: a host may be known by two names. Raises WorkflowError if two hosts have one, as while it is migrated."""
-    found: dict[str, VMRef] = {}
-    for vm in vms:
-        known = found.setdefault(vm.id, vm)
-        if uris[known.host] != uris[vm.host]:
-            raise WorkflowError(
-                f"{known.name} of {known.host} and {vm.name} of {vm.host} have the same id",
-                resource=vm.name,
-                hint="wait if it is being migrated; otherwise give them schedules of their own",
-            )
-    return tuple(found.values())
 
 
 def _located(vm: VMRef, hosts: Hosts, names: list[str]) -> VMRef:

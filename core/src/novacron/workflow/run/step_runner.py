@@ -234,9 +234,9 @@ def _loops_of(node: AnyNode, path: Path, vm: VMRef) -> list[Path]:
         inside = inside.attempt(part.attempt) if part.attempt else inside
         if isinstance(node, EachNode):
             found.append(inside)
-        node, vm = (
-            (node.body, vm) if isinstance(node, EachNode) else node.part(part.name, vm)
-        )  # one of many VMs need not be found
+            node = node.body  # which of the VMs it is need not be known
+        else:
+            node, vm = node.part(part.name, vm)
     return found
 
 
