@@ -229,12 +229,12 @@ class _Reader:
         for item in items:
             drive, resource = DRIVES.get(item.get("ResourceType", "")), item.get("HostResource", "")
             if drive and "/file/" in resource:
-                names = {_attribute(file, "id"): _attribute(file, "href") for file in self.root.iterfind(".//{*}File")}
-                file = names.get(resource.rpartition("/")[2]) or resource
+                file = self._file(resource.rpartition("/")[2])
+                name = resource if file is None else _attribute(file, "href")
                 allowed = (
                     "no medium: take the file and its Item out of the appliance, upload it to a pool, and attach it afterwards"
                 )
-                self.problems.append(SpecProblem(f"the {drive} drive", file, allowed))
+                self.problems.append(SpecProblem(f"the {drive} drive", name, allowed))
 
     def _disk(self, item: dict[str, str]) -> ApplianceDisk | None:
         identity = item.get("HostResource", "").rpartition("/")[2]
@@ -250,9 +250,7 @@ class _Reader:
             )
             return None
         reference = _attribute(found, "fileRef")
-        file = (
-            next((f for f in self.root.iterfind(".//{*}File") if _attribute(f, "id") == reference), None) if reference else None
-        )
+        file = self._file(reference) if reference else None
         if reference and file is None:
             self.problems.append(SpecProblem("fileRef", reference, "a file of the References"))
         packing = _attribute(file, "compression") if file is not None else None
@@ -265,6 +263,10 @@ class _Reader:
             capacity=size,
             compressed=packing == "gzip",
         )
+
+    def _file(self, reference: str) -> Any:
+        """Return the file of the appliance that has an id; None if there is none."""
+        return next((file for file in self.root.iterfind(".//{*}File") if _attribute(file, "id") == reference), None)
 
     def _in_order(self, items: list[dict[str, str]]) -> list[dict[str, str]]:
         """Return disks ordered by controller, then by position."""

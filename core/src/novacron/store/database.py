@@ -84,8 +84,8 @@ class Database:
         Raises:
             StorageError: as `transaction` does.
         """
-        with _translated(), self._engine().connect() as connection:
-            yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        with _translated(), self.connect() as connection:
+            yield connection
 
     def connect(self) -> sa.Connection:
         """Return a connection whose statements are transactions of their own. The caller closes it.
