@@ -227,8 +227,10 @@ def pool_of_vm(connection: VMwareConnection, thing: Any, pool: str, datacenter: 
     Raises:
         StoragePoolNotFoundError: the datastore of the VM's own files can't be reached.
     """
+    if pool != DEFAULT:
+        return pool
     read = connection.collect(vim.Datastore, ["name", "summary.accessible"], datacenter)
-    if pool != DEFAULT or connection.finder.named(read, pool):
+    if connection.finder.named(read, pool):
         return pool
     path = connection.read(thing, ["config.files.vmPathName"]).get("config.files.vmPathName") or ""
     home = path.partition("]")[0].lstrip("[")

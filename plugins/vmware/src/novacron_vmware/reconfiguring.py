@@ -66,15 +66,18 @@ class SameDevice:
     """
 
     def __init__(self, place: str, vm: str) -> None:
-        self._place, self._vm, self._first = place, vm, list[tuple[object, ...]]()
+        self._place, self._vm = place, vm
+        self._first: tuple[object, ...] | None = None
 
     def __call__(self, device: Any) -> Any:
         """Return the device. Raises DeviceNotFoundError if the first one was another."""
         backing = getattr(device, "backing", None)
         parts = ("id", "systemId", "deviceId", "vendorId")  # a PCI device's place, its node, and what it is
         identity = getattr(backing, "uuid", None) or tuple(getattr(backing, part, None) for part in parts)
-        self._first.append((type(device), device.key, identity))
-        if self._first[-1] != self._first[0]:
+        seen = (type(device), device.key, identity)
+        if self._first is None:
+            self._first = seen
+        if seen != self._first:
             raise DeviceNotFoundError(
                 f"another client has put another {_kind(device)} at {self._place!r} of {self._vm!r}",
                 resource=self._vm,
