@@ -25,6 +25,26 @@ def sites(postgresql, tmp_path):
         yield one, two
 
 
+@pytest.fixture
+def locks(sites):
+    return [AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites]
+
+
+def held(locks, key, seconds=0.0):
+    """Hold a lock in a block, if it is to be had within some seconds."""
+    return locks.hold(key, lambda: seconds, lambda: errors.BusyError("held"))
+
+
+def assert_free(locks, key, seconds=0.0):
+    with held(locks, key, seconds):
+        pass
+
+
+def assert_refused(locks, key):
+    with pytest.raises(errors.BusyError), held(locks, key):
+        pass
+
+
 def test_a_change_on_one_machine_waits_for_that_on_another(sites, monkeypatch):
     """Each machine knows the host under another name. The second change begins when the first one has ended."""
     waits = threading.Event()
@@ -41,16 +61,12 @@ def test_a_change_on_one_machine_waits_for_that_on_another(sites, monkeypatch):
     assert vm.refresh().name == "web2"
 
 
-def test_a_lock_that_is_not_to_be_had_is_refused_and_left_to_its_holder(sites):
-    first, second = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
-    refuse = lambda: errors.BusyError("held")  # noqa: E731
-    with first.hold("a", lambda: 0.0, refuse):
-        with pytest.raises(errors.BusyError), second.hold("a", lambda: 0.0, refuse):
-            pass
-        with second.hold("b", lambda: 0.0, refuse):
-            pass
-    with second.hold("a", lambda: 0.0, refuse):
-        pass
+def test_a_lock_that_is_not_to_be_had_is_refused_and_left_to_its_holder(locks):
+    first, second = locks
+    with held(first, "a"):
+        assert_refused(second, "a")
+        assert_free(second, "b")
+    assert_free(second, "a")
 
 
 def test_a_server_that_stops_ends_no_change(sites, postgresql):
@@ -62,63 +78,52 @@ def test_a_server_that_stops_ends_no_change(sites, postgresql):
     assert vm.rename("web2").name == "web2"
 
 
-def test_one_vm_may_have_more_files_than_the_server_has_connections(sites):
+def test_one_vm_may_have_more_files_than_the_server_has_connections(locks, sites):
     """No lock keeps a transaction open: a server may end those that last long, and an upload lasts for hours."""
-    first, second = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
-    refuse = lambda: errors.BusyError("held")  # noqa: E731
-    with ExitStack() as held:
+    first, second = locks
+    with ExitStack() as stack:
         for number in range(150):
-            held.enter_context(first.hold(f"file {number}", lambda: 0.0, refuse))
+            stack.enter_context(held(first, f"file {number}"))
         with sites[1].database.transaction() as connection:
             states = connection.execute(sa.text("SELECT state FROM pg_stat_activity WHERE pid <> pg_backend_pid()")).scalars()
             assert "idle in transaction" not in {*states}
         for number in (0, 149):
-            with pytest.raises(errors.BusyError), second.hold(f"file {number}", lambda: 0.0, refuse):
-                pass
+            assert_refused(second, f"file {number}")
     for number in (0, 149):
-        with second.hold(f"file {number}", lambda: 0.0, refuse):
-            pass
+        assert_free(second, f"file {number}")
 
 
-def test_two_threads_of_a_site_exclude_each_other_and_one_lock_outlives_another(sites):
-    locks, other = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
-    refuse = lambda: errors.BusyError("held")  # noqa: E731
-    with locks.hold("a", lambda: 0.0, refuse):
-        with pytest.raises(errors.BusyError), locks.hold("a", lambda: 0.0, refuse):
-            pass
-        with locks.hold("b", lambda: 0.0, refuse):
-            pass
-        with pytest.raises(errors.BusyError), other.hold("a", lambda: 0.0, refuse):
-            pass
+def test_two_threads_of_a_site_exclude_each_other_and_one_lock_outlives_another(locks):
+    first, second = locks
+    with held(first, "a"):
+        assert_refused(first, "a")
+        assert_free(first, "b")
+        assert_refused(second, "a")
 
 
-def test_the_server_looks_after_holders_of_locks(sites):
+def test_the_server_looks_after_holders_of_locks(locks):
     """PostgreSQL itself would notice only after two hours that a machine has lost its power."""
-    locks = AdvisoryLocks(sites[0]._url, lambda: sites[0].database)
-    with locks.hold("a", lambda: 0.0, lambda: errors.BusyError("held")):
+    first, _ = locks
+    with held(first, "a"):
         query = sa.text("SELECT name FROM pg_settings WHERE source = 'session' AND name LIKE 'tcp%'")
-        assert {*locks._connection.execute(query).scalars()} == {*advisory_locks.KEEPALIVE}
+        assert {*first._connection.execute(query).scalars()} == {*advisory_locks.KEEPALIVE}
 
 
-def test_a_lock_whose_release_failed_is_released_with_the_last_one(sites):
+def test_a_lock_whose_release_failed_is_released_with_the_last_one(locks, sites):
     """The connection is not given back with a lock on it that nobody holds: it would be held as long as the process runs."""
-    first, second = (AdvisoryLocks(site._url, lambda site=site: site.database) for site in sites)
-    refuse = lambda: errors.BusyError("held")  # noqa: E731
+    first, second = locks
 
     def fail(connection, cursor, statement, parameters, context, many):
         return ("SELECT 1/0", {}) if "pg_advisory_unlock" in statement else (statement, parameters)
 
     engine = sites[0].database._engine()
-    with first.hold("a", lambda: 0.0, refuse):
+    with held(first, "a"):
         sa.event.listen(engine, "before_cursor_execute", fail, retval=True)
-        with first.hold("b", lambda: 0.0, refuse):
-            pass
+        assert_free(first, "b")
         sa.event.remove(engine, "before_cursor_execute", fail)
     for key in ("a", "b"):
-        with second.hold(key, lambda: 0.0, refuse):
-            pass
-    with first.hold("b", lambda: 0.0, refuse):
-        pass
+        assert_free(second, key)
+    assert_free(first, "b")
 
 
 def test_a_client_gives_up_a_server_that_does_not_answer_any_more(sites, tmp_path):
@@ -130,24 +135,18 @@ def test_a_client_gives_up_a_server_that_does_not_answer_any_more(sites, tmp_pat
         assert parameters(three)["keepalives_idle"] == "10"
 
 
-def test_a_server_that_hangs_holds_up_nobody_longer_than_he_waits(sites):
+def test_a_server_that_hangs_holds_up_nobody_longer_than_he_waits(locks):
     """One thread waits for the server's answer, on the connection of all locks; the others give up in their own time."""
-    locks = AdvisoryLocks(sites[0]._url, lambda: sites[0].database)
-    refuse = lambda: errors.BusyError("held")  # noqa: E731
+    first, _ = locks
 
-    def take():
-        with locks.hold("b", lambda: 60.0, refuse):
-            pass
-
-    with locks.hold("a", lambda: 0.0, refuse):
-        process = locks._connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
+    with held(first, "a"):
+        process = first._connection.execute(sa.text("SELECT pg_backend_pid()")).scalar_one()
         os.kill(process, signal.SIGSTOP)
         try:
-            waiting = in_thread(take, "waits for the server")
-            while not locks._guard.locked():
+            waiting = in_thread(lambda: assert_free(first, "b", 60.0), "waits for the server")
+            while not first._guard.locked():
                 time.sleep(0.01)
-            with pytest.raises(errors.BusyError), locks.hold("c", lambda: 0.0, refuse):
-                pass
+            assert_refused(first, "c")
             assert not waiting.done()
         finally:
             os.kill(process, signal.SIGCONT)

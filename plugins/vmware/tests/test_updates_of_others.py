@@ -81,15 +81,21 @@ def test_changes_of_a_device_keep_what_another_client_changed(vm, host, govc, mo
     assert calls == [1]
 
 
+def another_disk(govc, name):
+    """Return what puts a disk of another client in the place of the last one, whose file stays."""
+    last = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines() if line.startswith("disk-")][-1]
+
+    def put():
+        govc("device.remove", "-vm", "/DC0/vm/web1", "-keep", last)
+        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", f"web1/{name}", "-size", "1M")
+
+    return put
+
+
 def test_a_disk_that_took_the_place_of_another_is_not_deleted(vm, host, govc, monkeypatch):
     """Between our look and our change. A disk with the same name may be any disk."""
     vm.disks.attach({"size": "1MiB"})
-
-    name = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines() if line.startswith("disk-")][-1]
-
-    def other():
-        govc("device.remove", "-vm", "/DC0/vm/web1", "-keep", name)
-        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/theirs", "-size", "1M")
+    other = another_disk(govc, "theirs")
 
     with beside(monkeypatch, VERSION, other), pytest.raises(errors.DeviceNotFoundError, match="another disk at 'sdb'"):
         vm.disks["sdb"].detach(delete=True)
@@ -102,11 +108,7 @@ def test_a_disk_that_took_the_place_of_another_is_not_deleted(vm, host, govc, mo
 def test_a_disk_that_took_the_place_of_another_is_not_resized(vm, host, govc, monkeypatch):
     """A snapshot in between gives the disk another file; it stays the same disk."""
     vm.disks.attach({"size": "1MiB"})
-    name = [line.split()[0] for line in govc("device.ls", "-vm", "/DC0/vm/web1").splitlines() if line.startswith("disk-")][-1]
-
-    def other():
-        govc("device.remove", "-vm", "/DC0/vm/web1", "-keep", name)
-        govc("vm.disk.create", "-vm", "/DC0/vm/web1", "-ds", "LocalDS_0", "-name", "web1/small", "-size", "1M")
+    other = another_disk(govc, "small")
 
     with beside(monkeypatch, VERSION, other), pytest.raises(errors.DeviceNotFoundError, match="another disk at 'sdb'"):
         vm.disks["sdb"].resize("8MiB")
