@@ -14,6 +14,7 @@ from novacron.store.runs import RunStore
 from novacron.store.settings import DEFAULTS
 from novacron.store.tables import run_entries, runs
 from novacron.workflow import StepKind, parallel, steps
+from novacron.workflow.composition import once_each
 from novacron.workflow.nodes import VMRef
 from novacron.workflow.run import durable, membership, scheduler
 from novacron.workflow.run.engine import waited
@@ -328,5 +329,5 @@ def test_a_vm_that_two_hosts_have_is_waited_for():
     """While it is migrated, both may list it: the schedule is tried again in the next sweep."""
     both = [VMRef("one", "id-1", "web1"), VMRef("two", "id-1", "web1")]
     with pytest.raises(errors.WorkflowError, match="web1 of one and web1 of two have the same id"):
-        scheduler._distinct(both, {"one": "sim://one", "two": "sim://two"})
-    assert scheduler._distinct(both, dict.fromkeys(("one", "two"), "sim://one")) == (both[0],)
+        once_each(both, lambda vm: (vm.host, f"sim://{vm.host}"), scheduler.ALSO_ELSEWHERE)
+    assert once_each(both, lambda vm: (vm.host, "sim://one"), scheduler.ALSO_ELSEWHERE) == [both[0]]
