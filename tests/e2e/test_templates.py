@@ -1,8 +1,16 @@
 """Templates on a real host: versions, linked and whole VMs, on every host of shared storage; nothing in use is deleted."""
 
+import os
+import threading
+import time
+from types import SimpleNamespace
+
+import libvirt
 import pytest
 
 from novacron import errors
+from novacron.threads import in_thread
+from novacron_kvm.storage import busy_pools
 
 pytestmark = pytest.mark.lab
 
@@ -67,6 +75,31 @@ def test_versions_are_kept_apart(a, boot, template):
     assert a.templates.delete(template, version=2).removed
     assert a.templates[template].version == 1
     vm.delete()
+
+
+def test_a_template_is_changed_when_nobody_opens_its_file_any_more(lab, a, template, monkeypatch):
+    """libvirt refuses to write a volume while it opens it for another client, such as one that lists templates. A pipe makes that long."""
+    waits = threading.Event()
+    monkeypatch.setattr(busy_pools, "time", SimpleNamespace(sleep=lambda seconds: waits.set(), monotonic=time.monotonic))
+    file, aside, pipe = (lab.shared / name for name in (f"template-{template}-v1.xml", "aside.log", "pipe.log"))
+    connection = libvirt.open(lab.hosts[0].uri)
+    try:
+        volume = connection.storageVolLookupByPath(str(file))
+        file.rename(aside)
+        os.mkfifo(file)
+        reading = in_thread(lambda: volume.download(connection.newStream(0), 0, 0, 0), "reads")
+        time.sleep(1)
+        file.rename(pipe)
+        aside.rename(file)
+        changing = a.submit("template_update", template=template, description="read meanwhile", tags=None)
+        assert waits.wait(60)
+        assert not changing.done()
+        os.close(os.open(pipe, os.O_WRONLY))
+        reading.result(60)
+        assert changing.result(60).description == "read meanwhile"
+    finally:
+        pipe.unlink(missing_ok=True)
+        connection.close()
 
 
 def test_every_host_of_shared_storage_has_it(a, lab_hosts, template):

@@ -14,6 +14,7 @@ from novacron.errors import NovaCronError, StorageError
 from novacron.image_headers import EXAMINED
 from novacron.jobs import Job
 from novacron_kvm.errors import mapped
+from novacron_kvm.storage.busy_pools import wait_until_free
 
 CHUNK = 262_120
 """Bytes in a message: the most that libvirt sends in one. (Its own loops for Python send a quarter of that.)"""
@@ -33,16 +34,20 @@ def left_in(source: BinaryIO) -> int | None:
 
 
 def upload(connection: Any, volume: Any, source: BinaryIO, job: Job[Any]) -> None:
-    """Write a file's content into a volume, from where the file stands.
+    """Write a file's content into a volume, from where the file stands. It begins when libvirt opens the volume for nobody else.
 
     Raises:
         StorageError: the file could not be read; the volume then has a part of it, as after a cancel.
     """
     size, transfer = left_in(source), _Transfer(job)
     holes = size is not None and _has_descriptor(source)
-    stream = connection.newStream(0)
-    volume.upload(stream, 0, 0, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if holes else 0)
 
+    def begun() -> Any:
+        stream = connection.newStream(0)
+        volume.upload(stream, 0, 0, libvirt.VIR_STORAGE_VOL_UPLOAD_SPARSE_STREAM if holes else 0)
+        return stream
+
+    stream = wait_until_free(begun)
     with transfer.on(stream):
         if holes:
             _send_sparse(stream, source, size or 0, transfer)
